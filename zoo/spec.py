@@ -1,0 +1,81 @@
+"""MethodSpec: the YAML that a person writes to say which method, with which settings."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from zoo import METHODS
+
+SPECS = Path(__file__).parent / "specs"
+
+
+class SpecError(ValueError):
+    """A spec that cannot be used: file, field, what is accepted."""
+
+
+class MethodSpec(BaseModel):
+    """One entry of a board: a method and the settings its paper varies.
+
+    A default lives in exactly one place: what a paper varies is here, what defines the method is
+    its class, what defines the comparison (optimiser, epochs, batch size) is the protocol.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+    method: str
+    settings: dict[str, bool | int | float | str | dict[str, int | float]] = {}
+
+    @field_validator("method")
+    @classmethod
+    def known(cls, value: str) -> str:
+        if value not in METHODS:
+            near = get_close_matches(value, METHODS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"no method {value!r}{hint} Known: {', '.join(METHODS)}")
+        return value
+
+
+def load(name: str) -> MethodSpec:
+    """The spec that a person names: a method, a preset, or a YAML file.
+
+    ``"mult"`` gives the default preset of the method, ``"mult-paper"`` that preset, and
+    ``"my/fusion.yaml"`` a file of one's own.
+
+    Raises:
+        SpecError: naming file and field, or the nearest known name.
+    """
+    if name in METHODS:
+        path = SPECS / f"{METHODS[name].preset}.yaml"
+    elif name.endswith((".yaml", ".yml")):
+        path = Path(name)
+    else:
+        path = SPECS / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted({*METHODS, *(p.stem for p in SPECS.glob("*.yaml"))})
+        near = get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise SpecError(f"No method, preset or file {name!r}.{hint} Known: {', '.join(known)}.")
+    try:
+        return MethodSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path}: not YAML: {error}") from None
+    except ValidationError as error:
+        raise SpecError(f"{path}: {explain(error, MethodSpec)}") from None
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Pydantic's findings in one line: field, what came, what is accepted, the nearest name."""
+    said = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"]) or "top level"
+        if item["type"] == "extra_forbidden":
+            known = list(model.model_fields)
+            near = get_close_matches(where, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            said.append(f"unknown key {where!r}.{hint} Known keys: {', '.join(known)}.")
+        else:
+            said.append(f"{where}: {item['msg']} (got {item.get('input')!r}).")
+    return " ".join(said)
