@@ -140,10 +140,10 @@ def _missing(folder: Path) -> list[str]:
     sentences = []
     for text, clips in (("missing", expected - found), ("not part of GRID s1", found - expected)):
         if clips:
-            names = ", ".join(sorted(clips)[:2]) + (", ..." if len(clips) > 2 else "")
+            names = " and ".join(sorted(clips)[:2]) if len(clips) < 3 else ", ".join(sorted(clips)[:2]) + " and more"
             sentences.append(
                 f"{folder / 's1'}: {len(found)} clips, expected {len(expected)}; {len(clips)} {text}: {names}. "
-                f"{CARD.obtain if text == 'missing' else 'Move them elsewhere.'}"
+                f"{CARD.obtain if text == 'missing' else 'Move what is not part of it elsewhere.'}"
             )
     return sentences
 
