@@ -109,11 +109,15 @@ def _decode_streams(container, path: Path) -> Clip:
     import av
 
     video, audio = container.streams.video[0], container.streams.audio[0]
-    video.codec_context.thread_count = audio.codec_context.thread_count = 1
+    for stream in (video, audio):
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"err_detect": "explode"}  # otherwise FFmpeg paints over the damage
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
     frames, pieces, begins = [], [], {}
     for packet in container.demux(video, audio):
         for decoded in packet.decode():
+            if decoded.is_corrupt:
+                raise DataError(f"{path}: damaged at {decoded.time or 0:.2f} s. {FETCH_AGAIN}")
             begins.setdefault(packet.stream.type, float((decoded.pts or 0) * decoded.time_base))
             if packet.stream.type == "video":
                 frames.append(decoded.to_ndarray(format="gray"))

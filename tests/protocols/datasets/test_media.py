@@ -110,12 +110,14 @@ def test_garbage(tmp_path):
         decode(path)
 
 
-def test_overwritten_middle(clip_file, tmp_path):
-    """All boxes are there, so only decoding shows the damage."""
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_overwritten_middle(clip_file, tmp_path, share):
+    """All boxes are there, so only decoding shows the damage; FFmpeg would conceal most of it."""
     whole = bytearray(clip_file.read_bytes())
     begin = whole.index(b"mdat") + 4
     size = int.from_bytes(whole[begin - 8 : begin - 4], "big") - 8
-    whole[begin + 20 : begin + size] = bytes(size - 20)
+    hole = slice(begin + 20, begin + 20 + int((size - 20) * share))
+    whole[hole] = bytes(hole.stop - hole.start)
     path = tmp_path / "holes.mp4"
     path.write_bytes(whole)
     assert file_problem(path) is None
