@@ -1,0 +1,1 @@
+"""What a comparison is: data sets, splits, metrics, corruptions, budgets. Knows no method."""

@@ -1,0 +1,228 @@
+"""From examples to padded, standardised batches: the only place in protocols that touches torch."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protocols.corruptions import CORRUPTIONS, Condition, parse_condition
+from protocols.examples import DataError, Examples
+from protocols.spec import ProtocolSpec
+
+IGNORED = -100  # label of a padded step; the default that torch's cross_entropy ignores
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B examples, right-padded to the longest of each modality.
+
+    Args:
+        inputs: modality -> (B, T_m, D_m) float32, zero where padded.
+        masks: modality -> (B, T_m) bool, True on real steps.
+        labels: (B,) int64, or (B, T) with IGNORED on padded steps.
+        index: (B,) rows of the Examples.
+    """
+
+    inputs: dict[str, Tensor]
+    masks: dict[str, Tensor]
+    labels: Tensor
+    index: np.ndarray
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device."""
+        return Batch(
+            {m: x.to(device) for m, x in self.inputs.items()},
+            {m: x.to(device) for m, x in self.masks.items()},
+            self.labels.to(device),
+            self.index,
+        )
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Mean and standard deviation of each feature over the training part's real steps."""
+
+    mean: np.ndarray  # (D,)
+    scale: np.ndarray  # (D,); 1 where a feature never varies, which so becomes 0
+
+    @classmethod
+    def of(cls, sequences: list[np.ndarray]) -> "Standardiser":
+        """Measured on (T, D) arrays."""
+        rows = np.concatenate(sequences).astype(np.float64)
+        scale = rows.std(0)
+        return cls(rows.mean(0).astype(np.float32), np.where(scale > 1e-6, scale, 1.0).astype(np.float32))
+
+    def __call__(self, sequence: np.ndarray) -> np.ndarray:
+        return (sequence - self.mean) / self.scale
+
+
+class Part:
+    """The train, validation or test examples of one division.
+
+    Args:
+        index: (n,) rows of ``examples``.
+        standardisers: modality -> Standardiser, fitted on the training part.
+    """
+
+    def __init__(
+        self, spec: ProtocolSpec, examples: Examples, index: np.ndarray, standardisers: dict[str, Standardiser]
+    ):
+        self.spec, self.examples, self.index = spec, examples, index
+        self.standardisers = standardisers
+        self._clean: dict[str, list[np.ndarray]] = {}
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) label of every scored item, examples in order, steps in order."""
+        chosen = [self.examples.labels[i] for i in self.index]
+        return np.concatenate(chosen) if self.examples.per_step else np.array(chosen)
+
+    def sequences(self, modality: str, conditions: list[Condition], draw: str) -> list[np.ndarray]:
+        """Standardised (T, D) features of every example, each under its own condition.
+
+        Args:
+            draw: names this draw of the noise; equal names give equal noise, whatever the method.
+        """
+        if modality not in self._clean:
+            self._clean[modality] = [self._features(modality, i) for i in self.index]
+        found = []
+        for clean, i, condition in zip(self._clean[modality], self.index, conditions, strict=True):
+            if condition.modality != modality:
+                found.append(clean)
+            elif condition.corruption == "missing":
+                found.append(np.zeros_like(clean))
+            else:
+                rng = seeded(self.spec.key, draw, condition.text, self.examples.ids[i])
+                found.append(self._features(modality, i, condition, rng))
+        return found
+
+    def _features(self, modality: str, i: int, condition: Condition | None = None, rng=None) -> np.ndarray:
+        stream = self.examples.streams[modality]
+        raw = stream.raw(i)
+        if condition is not None:
+            raw = condition.apply(raw, rng)
+        return self.standardisers[modality](stream.features(raw)).astype(np.float32)
+
+    def batches(
+        self,
+        modalities: tuple[str, ...],
+        size: int,
+        *,
+        condition: Condition | None = None,
+        draw: str,
+        order: tuple[int, int] | None = None,
+    ) -> Iterator[Batch]:
+        """Batches of all examples.
+
+        Args:
+            modalities: what the method uses.
+            condition: for every example; None draws one of the protocol's training conditions for each.
+            draw: see ``sequences``.
+            order: (seed, epoch) that shuffles the examples; None keeps the order of the split file.
+        """
+        if condition is not None:
+            conditions = [condition] * len(self)
+        else:
+            conditions = training_conditions(self.spec, [self.examples.ids[i] for i in self.index], draw)
+        streams = {m: self.sequences(m, conditions, draw) for m in modalities}
+        rows = np.arange(len(self)) if order is None else np.random.default_rng(order).permutation(len(self))
+        for start in range(0, len(rows), size):
+            chosen = rows[start : start + size]
+            padded = {m: pad([streams[m][r] for r in chosen]) for m in modalities}
+            yield Batch(
+                {m: values for m, (values, _) in padded.items()},
+                {m: mask for m, (_, mask) in padded.items()},
+                self._padded_labels(self.index[chosen]),
+                self.index[chosen],
+            )
+
+    def _padded_labels(self, index: np.ndarray) -> Tensor:
+        if not self.examples.per_step:
+            return torch.from_numpy(self.examples.labels[index])
+        chosen = [torch.from_numpy(self.examples.labels[i]) for i in index]
+        return torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=IGNORED)
+
+
+def seeded(*key: str) -> np.random.Generator:
+    """Randomness named by words: the same for every method, seed and machine."""
+    digest = hashlib.sha256("\0".join(key).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+
+def training_conditions(spec: ProtocolSpec, ids: list[str], draw: str) -> list[Condition]:
+    """One of the protocol's training conditions for each example, the same for every method and seed."""
+    conditions = [parse_condition(text) for text in spec.training_conditions]
+    if len(conditions) == 1:
+        return conditions * len(ids)
+    chosen = seeded(spec.key, draw, "conditions").integers(len(conditions), size=len(ids))
+    return [conditions[k] for k in chosen]
+
+
+def pad(sequences: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """(T_i, D) arrays -> (B, T, D) float32 padded with zeros on the right, and (B, T) bool."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    values = np.zeros((len(sequences), lengths.max(), sequences[0].shape[1]), dtype=np.float32)
+    for row, sequence in zip(values, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return torch.from_numpy(values), torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
+
+
+class Division:
+    """Train and validation parts, and a test part behind a door.
+
+    Fitting and tuning get ``training`` and ``validation``. The test part exists only after
+    ``open_test``, which first calls ``ledger``.
+
+    Raises:
+        DataError: where a condition is not defined for the data set's raw rows.
+    """
+
+    def __init__(self, spec: ProtocolSpec, examples: Examples, parts: dict[str, np.ndarray]):
+        _check_conditions(spec, examples)
+        self._spec, self._examples, self._test = spec, examples, parts["test"]
+        ids = [examples.ids[i] for i in parts["train"]]
+        conditions = training_conditions(spec, ids, "standardise")
+        untouched = {
+            m: Standardiser(np.zeros(s.width, np.float32), np.ones(s.width, np.float32))
+            for m, s in examples.streams.items()
+        }
+        bare = Part(spec, examples, parts["train"], untouched)
+        self._standardisers = {
+            m: Standardiser.of(bare.sequences(m, conditions, "standardise")) for m in examples.streams
+        }
+        self.training = Part(spec, examples, parts["train"], self._standardisers)
+        self.validation = Part(spec, examples, parts["validation"], self._standardisers)
+
+    @property
+    def features(self) -> dict[str, int]:
+        """D of each modality."""
+        return {m: stream.width for m, stream in self._examples.streams.items()}
+
+    @property
+    def majority(self) -> int:
+        """The most frequent label of the training part."""
+        return int(np.bincount(self.training.labels, minlength=len(self._examples.classes)).argmax())
+
+    def open_test(self, ledger: Callable[[], None]) -> Part:
+        """The test part; ``ledger`` has written down that it was opened before anything is read of it."""
+        ledger()
+        return Part(self._spec, self._examples, self._test, self._standardisers)
+
+
+def _check_conditions(spec: ProtocolSpec, examples: Examples) -> None:
+    for text in (*spec.conditions, *spec.training_conditions):
+        condition = parse_condition(text)
+        if condition.corruption in CORRUPTIONS:
+            kinds = CORRUPTIONS[condition.corruption].kinds
+            kind = examples.streams[condition.modality].kind
+            if kind not in kinds:
+                raise DataError(
+                    f"{spec.key}: condition {text!r} is defined for {', '.join(kinds)}, but {condition.modality} of "
+                    f"{spec.dataset} is {kind}. Remove the condition or choose another corruption."
+                )

@@ -1,0 +1,68 @@
+"""DATASETS: every data set by name, and the module that declares and reads it. Imports no torch.
+
+A data set's module holds
+
+- ``CARD``: home, licence, citation, expected counts and files (a ``Card``);
+- ``check(root) -> list[str]``: one sentence for each thing that is missing or wrong, empty if all is well;
+- ``load(root, cache, target, inputs, progress) -> Examples``: decodes into ``cache`` where decoding is slow.
+
+``root`` is the folder that the data-root setting names; a data set lives in ``root / CARD.folder``.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib import import_module
+from types import ModuleType
+
+# progress(items, description) -> the same items, drawn as they pass
+Progress = Callable[[Iterable, str], Iterable]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a person needs to know before using a data set.
+
+    Args:
+        folder: below the data root; empty for embedded data.
+        inputs: modality -> names of the representations that a protocol may ask for, default first.
+        targets: label sets that a protocol may ask for.
+        counts: what ``check`` expects, e.g. ``{"clips": 1000}``.
+        layout: the files, as they must lie below ``folder``.
+        obtain: where to get them.
+        traps: what has misled people before.
+    """
+
+    title: str
+    folder: str
+    home: str
+    licence: str
+    citation: str
+    inputs: dict[str, tuple[str, ...]]
+    targets: tuple[str, ...]
+    counts: dict[str, int]
+    layout: str
+    obtain: str
+    traps: tuple[str, ...] = field(default=())
+
+
+DATASETS = {
+    "synthetic": "protocols.datasets.synthetic",
+    "grid": "protocols.datasets.grid",
+    "cmu_mosi_utterance": "protocols.datasets.cmu_mosi_utterance",
+    "ravdess_vectors": "protocols.datasets.ravdess_vectors",
+    "features": "protocols.datasets.features",
+}
+
+
+def dataset(name: str) -> ModuleType:
+    """The module of a data set.
+
+    Raises:
+        KeyError: naming the nearest known data set.
+    """
+    if name not in DATASETS:
+        near = get_close_matches(name, DATASETS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise KeyError(f"No data set {name!r}.{hint} Known: {', '.join(DATASETS)}.")
+    return import_module(DATASETS[name])

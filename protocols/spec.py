@@ -1,0 +1,197 @@
+"""ProtocolSpec: one named, versioned comparison. Reading a spec imports no torch."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from protocols.corruptions import Condition, parse_condition
+from protocols.datasets import DATASETS
+from protocols.metrics import METRICS
+
+SPECS = Path(__file__).parent / "specs"
+
+
+class SpecError(ValueError):
+    """A protocol that cannot be used: file, field, what is accepted."""
+
+
+class Budget(BaseModel):
+    """What every method may spend. Equal for all, so a difference is the method's own.
+
+    Args:
+        learning_rate, weight_decay: of AdamW.
+        batch_size: examples a step.
+        epochs: at most; training stops after ``patience`` epochs without a lower validation loss.
+        clip_norm: largest norm of the gradient.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    batch_size: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    clip_norm: float = Field(gt=0)
+
+
+class ProtocolSpec(BaseModel):
+    """What a comparison is. The version rises whenever a number could move.
+
+    Args:
+        dataset: key of DATASETS, or ``features/<folder>`` for data of one's own.
+        inputs: modality -> representation, as the data set's card names it.
+        split: ``<folder>/<name>`` of a file in ``protocols/splits`` (a name in the folder's own
+            ``splits`` for data of one's own): ``id,part``, or ``id,fold`` where there are folds.
+        folds: with folds, fold k is the test part of run k, the next one its validation part.
+        metrics: the first is the primary one.
+        select_on: only ``validation``; a protocol that selects on test is refused.
+        conditions: test inputs, the first is the primary one.
+        training_conditions: each training and validation example meets one of them, drawn anew
+            every epoch for training, fixed for validation; the same for every method and seed.
+        absence: what stands for a missing modality: ``zeros`` are zeros after standardisation,
+            that is, the training mean.
+        seeds: how many runs with other initial weights and orders; with folds, one run a fold.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    version: int = Field(ge=1)
+    title: str
+    description: str
+    dataset: str
+    target: str
+    inputs: Mapping[str, str]
+    split: str
+    folds: int | None = Field(default=None, ge=3)
+    metrics: tuple[str, ...] = Field(min_length=1)
+    select_on: str
+    conditions: tuple[str, ...] = Field(min_length=1)
+    training_conditions: tuple[str, ...] = ("clean",)
+    absence: str
+    seeds: int = Field(ge=1)
+    budget: Budget
+
+    @property
+    def key(self) -> str:
+        """``name@version``, as records carry it."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the protocol gives to a method."""
+        return tuple(self.inputs)
+
+    @field_validator("dataset")
+    @classmethod
+    def known_dataset(cls, value: str) -> str:
+        name, _, folder = value.partition("/")
+        if name not in DATASETS or bool(folder) != (name == "features"):
+            raise ValueError(f"known data sets: {', '.join(n for n in DATASETS if n != 'features')}, features/<folder>")
+        return value
+
+    @field_validator("metrics")
+    @classmethod
+    def known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [m for m in value if m not in METRICS]:
+            raise ValueError(f"no metric {unknown[0]!r}. Known: {', '.join(METRICS)}")
+        return value
+
+    @field_validator("select_on")
+    @classmethod
+    def never_on_test(cls, value: str) -> str:
+        if value != "validation":
+            raise ValueError("choose checkpoints on 'validation'; selection never sees the test split")
+        return value
+
+    @field_validator("absence")
+    @classmethod
+    def known_absence(cls, value: str) -> str:
+        if value != "zeros":
+            raise ValueError("known absence rules: zeros")
+        return value
+
+    @model_validator(mode="after")
+    def conditions_fit_the_inputs(self):
+        for text in (*self.conditions, *self.training_conditions):
+            condition = parse_condition(text)
+            if condition.modality and condition.modality not in self.inputs:
+                raise ValueError(f"condition {text!r} needs {condition.modality}; inputs are {', '.join(self.inputs)}")
+        for text in self.training_conditions:
+            if parse_condition(text).corruption == "missing":
+                raise ValueError(f"training_conditions: {text!r}; a training condition is clean or a corruption")
+        return self
+
+    def parsed_conditions(self) -> tuple[Condition, ...]:
+        """The test conditions, primary first."""
+        return tuple(parse_condition(text) for text in self.conditions)
+
+    def runs(self, seeds: int | None = None) -> list[tuple[int, int | None]]:
+        """(seed, fold) of every run: all folds once, or ``seeds`` seeds, the protocol's own number by default."""
+        if self.folds:
+            return [(0, fold) for fold in range(1, self.folds + 1)]
+        return [(seed, None) for seed in range(seeds or self.seeds)]
+
+
+def read(path: Path) -> ProtocolSpec:
+    """One spec from a file.
+
+    Raises:
+        SpecError: naming file and field; unknown keys with the nearest known one.
+    """
+    try:
+        return ProtocolSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path}: not YAML: {error}") from None
+    except ValidationError as error:
+        raise SpecError(f"{path}: {_explain(error)}") from None
+
+
+@cache
+def committed() -> dict[str, ProtocolSpec]:
+    """Every protocol that the package carries, by key."""
+    found = {}
+    for path in sorted(SPECS.glob("*.yaml")):
+        spec = read(path)
+        if path.stem != spec.name:
+            raise SpecError(f"{path}: holds protocol {spec.name!r}; file and name must agree.")
+        found[spec.key] = spec
+    return found
+
+
+def load(name: str) -> ProtocolSpec:
+    """The protocol that a person names: ``grid-digit@1``, or a YAML file of one's own.
+
+    Raises:
+        SpecError: naming the nearest known protocol.
+    """
+    if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise SpecError(f"{name}: no such file. Known protocols: {', '.join(committed())}.")
+        return read(Path(name))
+    if name not in committed():
+        known = committed()
+        near = get_close_matches(name, known, n=1) or [key for key in known if key.split("@")[0] == name]
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise SpecError(f"No protocol {name!r}.{hint} Known: {', '.join(known)}.")
+    return committed()[name]
+
+
+def _explain(error: ValidationError) -> str:
+    """Pydantic's findings in one line: field, what came, what is accepted, the nearest name."""
+    said = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"]) or "top level"
+        if item["type"] == "extra_forbidden":
+            known = list((Budget if item["loc"][0] == "budget" else ProtocolSpec).model_fields)
+            near = get_close_matches(str(item["loc"][-1]), known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            said.append(f"unknown key {where!r}.{hint} Known keys: {', '.join(known)}.")
+        else:
+            said.append(f"{where}: {item['msg']} (got {item.get('input')!r}).")
+    return " ".join(said)

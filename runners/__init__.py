@@ -1,0 +1,1 @@
+"""Where methods meet protocols; the only place that knows Ray and MLflow."""

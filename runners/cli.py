@@ -1,0 +1,548 @@
+"""The command line. Imports stand inside the commands, so that --help costs no torch."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="fuseboard",
+    help="Attention-based audio-visual fusion: run methods under shared protocols, rank, download.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="The data sets: what they are, whether yours is complete, decoding.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+WRONG_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+DataRoot = Annotated[Path | None, typer.Option(help="Folder that holds the data sets you brought.")]
+CacheRoot = Annotated[Path | None, typer.Option(help="Folder for decoded data; safe to delete.")]
+BundleRoot = Annotated[Path | None, typer.Option(help="Folder of result bundles.")]
+DatabaseUrl = Annotated[str | None, typer.Option(help="SQLite or PostgreSQL URL of the index.")]
+TrackingUrl = Annotated[str | None, typer.Option(help="MLflow tracking store, or 'off'.")]
+Cluster = Annotated[str | None, typer.Option(help="Ray cluster: 'local', 'auto' or an address.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
+
+
+def main() -> None:
+    """Entry point: turns refusals into one line and an exit code (0 done, 1 failed, 2 wrong input)."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _say("Interrupted. The same command goes on from the last finished epoch.")
+        sys.exit(INTERRUPTED)
+    except (ValueError, RuntimeError, OSError) as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        _say(f"Error: {error}")
+        sys.exit(code)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """2 for what the caller can mend, 1 for what failed outside; None for a fault of ours, shown whole.
+
+    Looks only at modules that are loaded: an error cannot come from one that is not.
+    """
+    kinds = {
+        ("runners.settings", "SettingsError"): WRONG_INPUT,
+        ("zoo.spec", "SpecError"): WRONG_INPUT,
+        ("protocols.spec", "SpecError"): WRONG_INPUT,
+        ("protocols.examples", "DataError"): WRONG_INPUT,
+        ("leaderboard.export", "ExportError"): WRONG_INPUT,
+        ("leaderboard.store", "StoreError"): FAILED,
+        ("runners.bundle", "RunError"): FAILED,
+    }
+    for (module, name), code in kinds.items():
+        if module in sys.modules and isinstance(error, getattr(sys.modules[module], name)):
+            return code
+    return None
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _show(rows: list[dict], as_json: bool, empty: str) -> None:
+    """Rows as a table, or as JSON."""
+    if as_json:
+        import json
+
+        print(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        print(empty)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    table = Table(*rows[0], box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text("–" if value is None else str(value)) for value in row.values()))
+    console.print(table)
+
+
+@app.command()
+def methods(show: Annotated[str | None, typer.Option(help="Print the card of one method.")] = None, json: Json = False):
+    """List the methods, or print the card of one."""
+    import zoo
+
+    if show is None:
+        columns = ("name", "title", "fusion_stage", "modalities", "evidence", "preset", "paper")
+        rows = [{name: _text(getattr(card, name)) for name in columns} for card in zoo.METHODS.values()]
+        _show(rows, json, "")
+        return
+    try:
+        card = zoo.method(show)
+    except KeyError as error:
+        _say(f"Error: {error.args[0]}")
+        raise typer.Exit(WRONG_INPUT) from None
+    if json:
+        from dataclasses import asdict
+
+        _show(asdict(card), True, "")
+        return
+    from dataclasses import fields
+
+    for field in fields(card):
+        value = getattr(card, field.name)
+        if field.name == "differs":
+            print("differs")
+            for line in value or ("nothing known",):
+                print(f"  - {line}")
+        else:
+            print(f"{field.name:13} {_text(value)}")
+
+
+def _text(value) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+@app.command()
+def protocols(
+    show: Annotated[str | None, typer.Option(help="Print one protocol whole: its name@version.")] = None,
+    json: Json = False,
+):
+    """List the protocols, or print one."""
+    from protocols.spec import committed, load
+
+    if show is None:
+        rows = [
+            {
+                "protocol": key,
+                "title": spec.title,
+                "data set": spec.dataset,
+                "modalities": _text(spec.modalities),
+                "primary metric": spec.metrics[0],
+                "primary condition": spec.conditions[0],
+                "runs": f"{spec.folds} folds" if spec.folds else f"{spec.seeds} seeds",
+            }
+            for key, spec in committed().items()
+        ]
+        _show(rows, json, "")
+        return
+    spec = load(show)
+    if json:
+        print(spec.model_dump_json(indent=2))
+    else:
+        import yaml
+
+        print(yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True).strip())
+
+
+@app.command()
+def settings(
+    data_root: DataRoot = None,
+    cache_root: CacheRoot = None,
+    bundle_root: BundleRoot = None,
+    database_url: DatabaseUrl = None,
+    tracking_url: TrackingUrl = None,
+    cluster: Cluster = None,
+    json: Json = False,
+):
+    """Show each setting, its value and where it came from.
+
+    A flag wins over the environment variable FUSEBOARD_<NAME>, that over the file fuseboard.yaml of the working
+    folder (or the file that FUSEBOARD_SETTINGS names), that over the default.
+    """
+    from runners.settings import SETTINGS, Settings
+
+    found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
+    rows = [
+        {
+            "setting": name,
+            "value": _without_password(str(getattr(found, name))),
+            "from": found.origins[name],
+            "meaning": setting.meaning,
+        }
+        for name, setting in SETTINGS.items()
+    ]
+    _show(rows, json, "")
+
+
+def _without_password(url: str) -> str:
+    import re
+
+    return re.sub(r"(://[^:/@]+):[^@/]+@", r"\1:***@", url)
+
+
+@data_app.command("list")
+def data_list(json: Json = False):
+    """List the data sets: what they hold, licence, home."""
+    from protocols.datasets import DATASETS, dataset
+
+    rows = []
+    for name in DATASETS:
+        card = dataset(name).CARD
+        rows.append(
+            {
+                "data set": name,
+                "title": card.title,
+                "modalities": _text(tuple(card.inputs)) or "any",
+                "targets": _text(card.targets) or "any",
+                "counts": ", ".join(f"{n} {what}" for what, n in card.counts.items()),
+                "licence": card.licence,
+                "home": card.home,
+            }
+        )
+    _show(rows, json, "")
+
+
+@data_app.command("check")
+def data_check(
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets; all when none is named.")] = None,
+    data_root: DataRoot = None,
+    json: Json = False,
+):
+    """Say what is missing or wrong, and where to get it. Exit code 1 if anything is."""
+    from protocols.datasets import DATASETS
+    from runners.settings import Settings
+
+    root = Settings.resolve(data_root=data_root).data_root
+    wanted = names or [name for name in DATASETS if name != "features"]
+    rows = [{"data set": name, "problems": _check(name, root)} for name in wanted]
+    if json:
+        _show(rows, True, "")
+    else:
+        for row in rows:
+            print(f"{row['data set']}: {'complete' if not row['problems'] else ''}".rstrip())
+            for problem in row["problems"]:
+                print(f"  - {problem}")
+    if any(row["problems"] for row in rows):
+        raise typer.Exit(FAILED)
+
+
+def _check(name: str, root: Path) -> list[str]:
+    from protocols.datasets import dataset
+
+    base, _, folder = name.partition("/")
+    try:
+        module = dataset(base)
+    except KeyError as error:
+        _say(f"Error: {error.args[0]}")
+        raise typer.Exit(WRONG_INPUT) from None
+    return module.check(root, **({"folder": folder} if folder else {}))
+
+
+@data_app.command("prepare")
+def data_prepare(
+    protocol: Annotated[str, typer.Argument(help="A protocol: its data are decoded, standardised and described.")],
+    data_root: DataRoot = None,
+    cache_root: CacheRoot = None,
+    json: Json = False,
+):
+    """Decode the data of a protocol once, and say what is in them."""
+    import numpy as np
+
+    from protocols.spec import load
+    from protocols.split import read_split
+    from runners.console import each
+    from runners.settings import Settings
+    from runners.trial import load_examples, split_path
+
+    spec, found = load(protocol), Settings.resolve(data_root=data_root, cache_root=cache_root)
+    examples = load_examples(spec, found.data_root, found.cache_root, each)
+    parts = read_split(
+        split_path(spec, found.data_root), examples.ids, folds=spec.folds, fold=1 if spec.folds else None
+    )
+    rows = []
+    for modality, stream in examples.streams.items():
+        steps = [len(stream.features(stream.raw(i))) for i in np.concatenate(list(parts.values()))[:100]]
+        rows.append(
+            {
+                "modality": modality,
+                "representation": spec.inputs[modality],
+                "width": stream.width,
+                "steps (min, mean, max of 100)": f"{min(steps)}, {np.mean(steps):.1f}, {max(steps)}",
+            }
+        )
+    _show(rows, json, "")
+    if not json:
+        sizes = ", ".join(f"{len(index)} {part}" for part, index in parts.items())
+        print(f"{len(examples.ids)} examples ({sizes}), {len(examples.classes)} classes: {', '.join(examples.classes)}")
+        print(f"fingerprint {examples.fingerprint}")
+
+
+@app.command()
+def run(
+    methods: Annotated[list[str], typer.Argument(help="Methods, presets or YAML files; 'all' for every method.")],
+    protocol: Annotated[str, typer.Option(help="name@version, or a YAML file of your own.")],
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds; the protocol's own number when not given.")] = None,
+    backend: Annotated[str, typer.Option(help="serial, or ray: one task a run, on all cores.")] = "serial",
+    data_root: DataRoot = None,
+    cache_root: CacheRoot = None,
+    bundle_root: BundleRoot = None,
+    database_url: DatabaseUrl = None,
+    tracking_url: TrackingUrl = None,
+    cluster: Cluster = None,
+    json: Json = False,
+):
+    """Train and evaluate methods under a protocol; write one bundle a run and index it.
+
+    Finished runs are not repeated: the same command goes on where it was interrupted.
+    """
+    from protocols.spec import load
+    from runners.settings import SETTINGS, Settings
+
+    found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
+    spec, chosen = load(protocol), _specs(methods)
+    if backend not in ("serial", "ray"):
+        _say(f"Error: no backend {backend!r}. Known: serial, ray.")
+        raise typer.Exit(WRONG_INPUT)
+    from runners.console import each
+    from runners.trial import plan
+
+    experiments, skipped = plan(chosen, spec, found, seeds=seeds, progress=each)
+    for name, reason in skipped.items():
+        _say(f"skipped {name}: {reason}")
+    if not experiments:
+        _say(f"Error: none of these methods can run under {spec.key}.")
+        raise typer.Exit(WRONG_INPUT)
+    outcomes = _execute(experiments, found, backend)
+    failed = [o for o in outcomes if o["status"] != "completed"]
+    if json:
+        _show(outcomes, True, "")
+    _ingest(found, [found.bundle_root])
+    if not json:
+        _board(found, spec.key, None, None, False)
+    if failed:
+        _say(f"{len(failed)} of {len(outcomes)} runs failed: {failed[0]['reason']}")
+        raise typer.Exit(FAILED)
+
+
+def _specs(names: list[str]) -> list:
+    from zoo import METHODS
+    from zoo.spec import load
+
+    return [load(name) for name in (METHODS if names == ["all"] else names)]
+
+
+def _execute(experiments: list, found, backend: str) -> list[dict]:
+    """Do the runs, draw them, and tell what became of each."""
+    import json as _json
+
+    from runners.cluster import execute
+    from runners.console import run_progress
+
+    rows = []
+    with run_progress(experiments) as progress:
+        for outcome in execute(experiments, found, backend, progress.epoch):
+            row = {"run": outcome.experiment.run, "method": outcome.experiment.method.name}
+            row |= {"split": outcome.experiment.split, "seed": outcome.experiment.seed}
+            if outcome.place is None:
+                row |= {"status": "failed", "reason": outcome.error, "bundle": None}
+            else:
+                manifest = _json.loads((outcome.place / "manifest.json").read_text())
+                row |= {"status": manifest["status"], "reason": manifest["reason"], "bundle": str(outcome.place)}
+                row |= {"epochs": manifest["epochs"], "seconds": manifest["seconds"].get("fit")}
+            rows.append(row)
+            ended = row["reason"] or f"{row['epochs']} epochs, {row['seconds']:.0f} s"
+            progress.outcome(outcome, f"{row['method']} {row['split']} seed {row['seed']}: {row['status']}, {ended}")
+    return rows
+
+
+@app.command()
+def ingest(
+    rebuild: Annotated[bool, typer.Option(help="Empty the index first and make it anew from the bundles.")] = False,
+    bundle_root: BundleRoot = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+):
+    """Index the bundles, and the results that come with the package, in the database. Twice is the same as once."""
+    from leaderboard.store import records_root
+    from runners.settings import Settings
+
+    found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
+    done = _ingest(found, [records_root(), found.bundle_root], rebuild=rebuild)
+    if json:
+        _show([{"runs": done.runs, "records": done.records, "skipped": done.skipped, "failed": done.failed}], True, "")
+    else:
+        print(f"{done.runs} runs with {done.records} records added, {done.skipped} were there.")
+    if done.failed:
+        raise typer.Exit(FAILED)
+
+
+def _ingest(found, roots: list[Path], *, rebuild: bool = False):
+    """Index bundles; refused ones are named, the others go in."""
+    from leaderboard import store
+    from runners.console import counter
+
+    engine = store.connect(found.database_url)
+    roots = [root for root in roots if root.is_dir()]
+    with counter("indexing bundles") as progress:
+        if rebuild:
+            done = store.rebuild(engine, roots, progress)
+        else:
+            done = sum((store.ingest(engine, root, progress) for root in roots), store.Ingested())
+    for place, why in done.failed:
+        _say(f"refused {place}: {why}")
+    return done
+
+
+@app.command()
+def board(
+    protocol: Annotated[str | None, typer.Option(help="name@version; all with results if not given.")] = None,
+    metric: Annotated[str | None, typer.Option(help="The protocol's primary metric if not given.")] = None,
+    condition: Annotated[str | None, typer.Option(help="The protocol's primary condition if not given.")] = None,
+    bundle_root: BundleRoot = None,
+    database_url: DatabaseUrl = None,
+    json: Json = False,
+):
+    """Print the ranking: mean with interval, seeds, and which ranks the numbers really separate."""
+    from runners.settings import Settings
+
+    found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
+    _fill(found)
+    _board(found, protocol, metric, condition, json)
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8501,
+    address: Annotated[str, typer.Option(help="Address to listen on; only this machine by default.")] = "127.0.0.1",
+    bundle_root: BundleRoot = None,
+    database_url: DatabaseUrl = None,
+):
+    """Serve the board in the browser."""
+    import os
+
+    from runners.settings import Settings
+
+    found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
+    _fill(found)
+    import leaderboard
+
+    page = Path(leaderboard.__file__).with_name("app.py")
+    places = {"FUSEBOARD_DATABASE_URL": found.database_url, "FUSEBOARD_BUNDLE_ROOT": str(found.bundle_root)}
+    _say(f"The board is at http://{address}:{port} (end it with Ctrl-C)")
+    command = [sys.executable, "-m", "streamlit", "run", str(page), f"--server.port={port}"]
+    command += [f"--server.address={address}", "--server.headless=true", "--browser.gatherUsageStats=false"]
+    os.execve(sys.executable, [*command, "--server.fileWatcherType=none"], os.environ | places)
+
+
+@app.command()
+def export(
+    protocol: Annotated[str, typer.Option(help="name@version.")],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    level: Annotated[str, typer.Option(help="seeds: every record; cells: mean and interval.")] = "seeds",
+    format: Annotated[str, typer.Option(help="csv, parquet or json.")] = "csv",
+    bundle_root: BundleRoot = None,
+    database_url: DatabaseUrl = None,
+):
+    """Write standardised results to a file."""
+    from leaderboard import store
+    from leaderboard.export import export as write
+    from runners.settings import Settings
+
+    found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
+    _fill(found)
+    write(store.connect(found.database_url), protocol, level=level, format=format, out=out)
+    print(f"wrote {out} ({out.stat().st_size:,} bytes)")
+
+
+def _fill(found) -> None:
+    """Index what is not indexed yet, so that a fresh clone opens filled."""
+    from leaderboard.store import records_root
+
+    _ingest(found, [records_root(), found.bundle_root])
+
+
+def _board(found, protocol: str | None, metric: str | None, condition: str | None, as_json: bool) -> None:
+    """The ranking of one protocol, or of each that has results."""
+    from leaderboard import queries, store
+    from protocols.spec import load
+
+    engine = store.connect(found.database_url)
+    present = queries.protocols(engine)
+    if protocol is not None and protocol not in present:
+        _say(f"No results for {load(protocol).key} yet. Run: fuseboard run <method> --protocol {protocol}")
+        raise typer.Exit(WRONG_INPUT)
+    if not present:
+        _say("No results yet. Run: fuseboard run all --protocol synthetic@1")
+    rankings = []
+    for key in [protocol] if protocol else present:
+        spec = present[key]
+        chosen = (metric or spec.metrics[0], condition or spec.conditions[0])
+        for what, value, accepted in zip(
+            ("metric", "condition"),
+            chosen,
+            (queries.metrics(engine, spec), queries.conditions(engine, spec)),
+            strict=True,
+        ):
+            if accepted and value not in accepted:
+                _say(f"Error: {key} has no {what} {value!r}. Known: {', '.join(accepted)}.")
+                raise typer.Exit(WRONG_INPUT)
+        rankings.append((spec, *chosen, queries.ranking(engine, spec, *chosen)))
+    if as_json:
+        import json
+
+        print(json.dumps([_ranking_rows(*ranking) for ranking in rankings], indent=2))
+        return
+    for ranking in rankings:
+        _print_ranking(*ranking)
+
+
+def _ranking_rows(spec, metric: str, condition: str, ranking) -> dict:
+    """A ranking as JSON."""
+    import json
+
+    return {
+        "protocol": spec.key,
+        "metric": metric,
+        "condition": condition,
+        "majority_class": ranking.majority,
+        "methods": json.loads(ranking.table.to_json(orient="records")),
+        "absent": json.loads(ranking.absent.to_json(orient="records")),
+    }
+
+
+def _print_ranking(spec, metric: str, condition: str, ranking) -> None:
+    """A ranking for people: percent, intervals, ranks that are really separated."""
+    from leaderboard.figures import interval_text, ranks_text
+
+    print(f"\n{spec.key}  {spec.title}\n{metric}, {condition}, 95% interval over {'folds' if spec.folds else 'seeds'}")
+    rows = [
+        {
+            "rank": ranks_text(row),
+            "method": row["method"] + (" (unimodal)" if row["unimodal"] else ""),
+            metric: interval_text(row, metric),
+            "n": row["n"],
+            "parameters": f"{row['parameters']:,}",
+            "training": f"{row['fit_seconds']:.0f} s",
+        }
+        for row in ranking.table.to_dict("records")
+    ]
+    _show(rows, False, "  no completed run")
+    if ranking.majority is not None:
+        print(f"majority class: {100 * ranking.majority:.1f} %")
+    for row in ranking.absent.to_dict("records"):
+        print(f"not listed: {row['method']}: {row['reason']}")
+
+
+if __name__ == "__main__":
+    main()

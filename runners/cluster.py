@@ -1,0 +1,126 @@
+"""Backends: the same runs, one after the other or as Ray tasks, with equal records."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runners import bundle
+from runners.experiment import Experiment
+from runners.settings import Settings
+
+BACKENDS = ("serial", "ray")
+OnEpoch = Callable[[Experiment, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run: its bundle's folder, or the error that kept it from getting one."""
+
+    experiment: Experiment
+    place: Path | None
+    error: str | None = None
+
+
+def execute(experiments: list[Experiment], settings: Settings, backend: str, on_epoch: OnEpoch) -> Iterator[Outcome]:
+    """Do every run that has no bundle yet; yield each as it ends, those that were there first.
+
+    Args:
+        backend: "serial" or "ray".
+        on_epoch: called with a run and the epoch that it finished.
+
+    Raises:
+        ValueError: for an unknown backend.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"no backend {backend!r}; known: {', '.join(BACKENDS)}.")
+    waiting = []
+    for experiment in experiments:
+        if bundle.completed(settings.bundle_root, experiment):
+            yield Outcome(experiment, settings.bundle_root / experiment.folder)
+        else:
+            waiting.append(experiment)
+    if not waiting:
+        return
+    if settings.tracking_url != "off":
+        from runners.tracking import connect
+
+        connect(settings.tracking_url)
+    yield from (_serial if backend == "serial" else _ray)(waiting, settings, on_epoch)
+
+
+def _serial(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch) -> Iterator[Outcome]:
+    from runners.trial import run_trial
+
+    for experiment in experiments:
+        try:
+            place = run_trial(experiment, settings, lambda row, e=experiment: on_epoch(e, int(row["epoch"])))
+            yield Outcome(experiment, place)
+        except bundle.RunError as error:
+            yield Outcome(experiment, None, str(error))
+
+
+def _ray(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch) -> Iterator[Outcome]:
+    """One remote task for each run; a lost worker costs the work since the last checkpoint."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if settings.cluster == "local":  # loopback only, so nothing needs a token
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    import ray
+
+    started = not ray.is_initialized()
+    if started and settings.cluster == "local":
+        ray.init(
+            num_cpus=os.cpu_count(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=100 * 2**20,
+            _node_ip_address="127.0.0.1",
+        )
+    elif started:
+        ray.init(address=settings.cluster, log_to_driver=False, logging_level="ERROR")
+    try:
+        task = ray.remote(num_cpus=1, max_retries=3)(_task)
+        running = {task.remote(experiment, settings): experiment for experiment in experiments}
+        while running:
+            done, _ = ray.wait(list(running), timeout=1.0)
+            for reference in done:
+                experiment = running.pop(reference)
+                try:
+                    yield Outcome(experiment, *ray.get(reference))
+                except ray.exceptions.RayError as error:
+                    yield Outcome(experiment, None, f"{type(error).__name__}: {error}")
+            for experiment in running.values():
+                if epoch := _epoch_reached(settings.bundle_root, experiment):
+                    on_epoch(experiment, epoch)
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _task(experiment: Experiment, settings: Settings) -> tuple[Path | None, str | None]:
+    """Runs in a worker."""
+    from runners.trial import run_trial
+
+    reached = _reached_file(settings.bundle_root, experiment)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return run_trial(experiment, settings, lambda row: reached.write_text(str(int(row["epoch"])))), None
+        except bundle.RunError as error:
+            # After a retry the lost worker may hold the lock for a moment longer.
+            if "another process" not in str(error) or time.monotonic() > deadline:
+                return None, str(error)
+            time.sleep(2)
+
+
+def _reached_file(root: Path, experiment: Experiment) -> Path:
+    return root / ".partial" / experiment.run / "epoch"
+
+
+def _epoch_reached(root: Path, experiment: Experiment) -> int:
+    try:
+        return int(_reached_file(root, experiment).read_text())
+    except (OSError, ValueError):  # not begun, or caught between two writes
+        return 0

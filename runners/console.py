@@ -1,0 +1,81 @@
+"""What a person sees of work in progress: bars on a terminal, plain lines elsewhere."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from runners.cluster import Outcome
+from runners.experiment import Experiment
+
+errors = Console(stderr=True)
+
+
+def bars() -> Progress:
+    """Bars with time left, on standard error so that standard output stays clean for scripts."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=errors,
+        disable=not errors.is_terminal,
+    )
+
+
+def each(items: Iterable, description: str) -> Iterator:
+    """The same items, drawn as they pass; off a terminal one line at the start and one at the end."""
+    items = list(items) if not hasattr(items, "__len__") else items
+    if not errors.is_terminal:
+        print(f"{description}: {len(items)} …", file=sys.stderr, flush=True)
+    with bars() as progress:
+        yield from progress.track(items, description=description, total=len(items))
+    if not errors.is_terminal:
+        print(f"{description}: done", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def counter(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work that reports ``(done, total)``; silent off a terminal."""
+    with bars() as progress:
+        bar = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+class RunProgress:
+    """One bar over the epochs of all runs; each finished run prints a line."""
+
+    def __init__(self, progress: Progress, experiments: list[Experiment]):
+        self._progress, self._reached = progress, {}
+        self._epochs = {e.run: e.protocol.budget.epochs for e in experiments}
+        self._bar = progress.add_task("epochs", total=sum(self._epochs.values()))
+        self._done = 0
+
+    def epoch(self, experiment: Experiment, epoch: int) -> None:
+        """A run has finished an epoch."""
+        self._advance(experiment.run, epoch)
+
+    def outcome(self, outcome: Outcome, line: str) -> None:
+        """A run has ended; early stopping makes the rest of its epochs pass at once."""
+        self._advance(outcome.experiment.run, self._epochs[outcome.experiment.run])
+        self._done += 1
+        text = f"[{self._done}/{len(self._epochs)}] {line}"
+        if errors.is_terminal:
+            self._progress.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _advance(self, run: str, epoch: int) -> None:
+        self._progress.advance(self._bar, max(0, epoch - self._reached.get(run, 0)))
+        self._reached[run] = max(epoch, self._reached.get(run, 0))
+
+
+@contextmanager
+def run_progress(experiments: list[Experiment]) -> Iterator[RunProgress]:
+    """Draws the progress of some runs."""
+    with bars() as progress:
+        yield RunProgress(progress, experiments)

@@ -1,0 +1,285 @@
+"""One run: data, model, training, test, bundle."""
+
+import csv
+import hashlib
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import zoo
+from protocols.batches import Division, Part
+from protocols.datasets import Progress, dataset
+from protocols.evaluation import evaluate
+from protocols.examples import Examples
+from protocols.metrics import metric
+from protocols.record import Record, to_jsonl
+from protocols.spec import ProtocolSpec
+from protocols.split import SPLITS, read_split
+from runners import bundle
+from runners.experiment import Experiment, describe, numeric_code
+from runners.settings import Settings
+from runners.tracking import tracker
+from runners.train import Diverged, State, fit, initialised
+from zoo.spec import MethodSpec
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def silent(items, description: str):
+    """Progress that nobody watches."""
+    return items
+
+
+def load_examples(spec: ProtocolSpec, data_root: Path, cache_root: Path, progress: Progress = silent) -> Examples:
+    """The data of a protocol; decoded first where that was not done yet."""
+    name, _, folder = spec.dataset.partition("/")
+    brought = {"folder": folder} if folder else {}
+    return dataset(name).load(data_root, cache_root, spec.target, dict(spec.inputs), progress, **brought)
+
+
+def split_path(spec: ProtocolSpec, data_root: Path) -> Path:
+    """The split file: ours, or the one that came with data of one's own."""
+    _, _, folder = spec.dataset.partition("/")
+    root = data_root / folder / "splits" if folder else SPLITS
+    return root / f"{spec.split}.csv"
+
+
+def plan(
+    methods: list[MethodSpec],
+    spec: ProtocolSpec,
+    settings: Settings,
+    *,
+    seeds: int | None = None,
+    progress: Progress = silent,
+) -> tuple[list[Experiment], dict[str, str]]:
+    """The runs of some methods under a protocol, and the methods that cannot take part, with the reason.
+
+    Raises:
+        DataError: if the data or the split are not what they should be.
+    """
+    taking, skipped = [], {}
+    for method in methods:
+        try:
+            zoo.takes(method.method, spec.modalities)
+            taking.append(method)
+        except ValueError as reason:
+            skipped[method.name] = str(reason)
+    if not taking:
+        return [], skipped
+    examples = load_examples(spec, settings.data_root, settings.cache_root, progress)
+    path = split_path(spec, settings.data_root)
+    runs = spec.runs(seeds)
+    read_split(path, examples.ids, folds=spec.folds, fold=runs[0][1])  # refuse a bad split before the first run
+    shared = {
+        "protocol": spec,
+        "fingerprint": examples.fingerprint,
+        "division": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+    }
+    features = {stream.features.__module__ for stream in examples.streams.values()}
+    experiments = [
+        Experiment(method=method, seed=seed, fold=fold, code=numeric_code(method, spec, features), **shared)
+        for method in taking
+        for seed, fold in runs
+    ]
+    return experiments, skipped
+
+
+@lru_cache(maxsize=1)
+def _divided(spec_json: str, fold: int | None, data_root: Path, cache_root: Path) -> tuple[Examples, Division]:
+    """Shared by the runs of one process that follow each other on the same data."""
+    spec = ProtocolSpec.model_validate_json(spec_json)
+    examples = load_examples(spec, data_root, cache_root)
+    parts = read_split(split_path(spec, data_root), examples.ids, folds=spec.folds, fold=fold)
+    return examples, Division(spec, examples, parts)
+
+
+def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[dict], None] = lambda row: None) -> Path:
+    """Do one run, or go on with it, and write its bundle.
+
+    A run whose loss diverges leaves a bundle with status ``failed`` and the reason, and no records.
+
+    Args:
+        on_epoch: called with each new row of the history.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        RunError: if the disk is full, or another process is at work on the same run.
+    """
+    root = settings.bundle_root
+    if bundle.completed(root, experiment):
+        return root / experiment.folder
+    torch.set_num_threads(1)  # two threads on busy cores are slower than one; workers share the machine
+    spec = experiment.protocol
+    with bundle.workplace(root, experiment) as folder:
+        seconds, started = {}, time.perf_counter()
+        examples, division = _divided(spec.model_dump_json(), experiment.fold, settings.data_root, settings.cache_root)
+        modalities = zoo.takes(experiment.method.method, spec.modalities)
+        model = initialised(
+            experiment.seed,
+            zoo.build,
+            experiment.method.method,
+            features={m: division.features[m] for m in modalities},
+            outputs=len(examples.classes),
+            per_step=examples.per_step,
+            **experiment.method.settings,
+        )
+        parameters = sum(p.numel() for p in model.parameters())
+        seconds["load"] = time.perf_counter() - started
+
+        tracking = tracker(settings.tracking_url)
+        name = f"{experiment.method.name} {spec.key} {experiment.split} seed {experiment.seed}"
+        tracking.start(experiment.run, name, {**experiment.method.settings, **spec.budget.model_dump()})
+
+        def after_epoch(row: dict) -> None:
+            tracking.epoch(row)
+            on_epoch(row)
+
+        ready = folder / "bundle"
+        ready.mkdir(exist_ok=True)
+        records: list[Record] = []
+        reason, state = None, State()
+        started = time.perf_counter()
+        try:
+            state = _fit(model, division, modalities, experiment, folder / CHECKPOINT, after_epoch)
+            seconds["fit"] = sum(row["seconds"] for row in state.history)
+            started = time.perf_counter()
+            test = division.open_test(lambda: bundle.write_opening(root, experiment))
+            records = _evaluate(model, test, modalities, division.majority, experiment, ready)
+            seconds["evaluate"] = time.perf_counter() - started
+            _write_weights(model, ready / "model.safetensors")
+        except Diverged as error:
+            reason = str(error)
+            seconds["fit"] = time.perf_counter() - started
+        _write_history(state, ready / "history.csv")
+        (ready / "records.jsonl").write_text(to_jsonl(records), encoding="utf-8")
+        manifest = {
+            "status": "failed" if reason else "completed",
+            "reason": reason,
+            **describe(experiment),
+            **_circumstances(experiment),
+            "parameters": parameters,
+            "epochs": state.epoch,
+            "best_epoch": state.best_epoch,
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "created": bundle.now(),
+        }
+        place = bundle.publish(ready, root, experiment, manifest)
+        tracking.end(
+            state.history,
+            {f"test/{r.condition}/{r.metric}": r.value for r in records if "/" not in r.metric},
+            manifest["status"],
+        )
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        for leftover in folder.iterdir():
+            leftover.unlink()
+        folder.rmdir()
+        return place
+
+
+def _fit(model, division: Division, modalities, experiment: Experiment, checkpoint: Path, on_epoch) -> State:
+    """fit() with the batches of this run: the order comes from (seed, epoch), the noise from the epoch alone."""
+    spec, size = experiment.protocol, experiment.protocol.budget.batch_size
+    primary = spec.metrics[0]
+    return fit(
+        model,
+        lambda epoch: division.training.batches(
+            modalities, size, draw=f"epoch {epoch}", order=(experiment.seed, epoch)
+        ),
+        lambda: division.validation.batches(modalities, size, draw="validation"),
+        spec.budget,
+        seed=experiment.seed,
+        device=torch.device(experiment.device),
+        metric=(primary, metric(primary).score()),
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+    )
+
+
+def _evaluate(model, test: Part, modalities, majority: int, experiment: Experiment, ready: Path) -> list[Record]:
+    """Records of the test part; writes the predictions."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    device = torch.device(experiment.device)
+    model.eval()
+    identity = {
+        "method": experiment.method.name,
+        "protocol": experiment.protocol.key,
+        "split": experiment.split,
+        "seed": experiment.seed,
+        "origin": "measured",
+        "source": f"fuseboard {version('fuseboard')}, code {experiment.code}",
+        "run": experiment.run,
+        "created": bundle.now(),
+    }
+    records, predictions = evaluate(
+        lambda inputs, masks: model(
+            {m: x.to(device) for m, x in inputs.items()}, {m: x.to(device) for m, x in masks.items()}
+        ),
+        test,
+        modalities,
+        majority=majority,
+        identity=identity,
+    )
+    parquet.write_table(pa.table(predictions), ready / "predictions.parquet", compression="zstd")
+    return records
+
+
+def _write_weights(model, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, path)
+
+
+def _write_history(state: State, path: Path) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        if state.history:
+            writer = csv.DictWriter(file, fieldnames=state.history[0])
+            writer.writeheader()
+            writer.writerows(state.history)
+
+
+def _circumstances(experiment: Experiment) -> dict:
+    """Versions and hardware: what may explain a difference in the last digits."""
+    return {
+        "fuseboard": version("fuseboard"),
+        "commit": _commit(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "hardware": {"cpu": _cpu(), "cores": os.cpu_count(), "device": _device(experiment.device)},
+    }
+
+
+def _device(kind: str) -> str:
+    return torch.cuda.get_device_name() if kind == "cuda" else "cpu"
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+@lru_cache
+def _commit() -> str | None:
+    """The commit of a checkout; None for an installed package."""
+    import subprocess
+
+    asked = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() if asked.returncode == 0 else None
