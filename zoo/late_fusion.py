@@ -24,13 +24,24 @@ class LateFusion(nn.Module):
         width, heads, layers, dropout: of each modality's encoder.
     """
 
-    def __init__(self, features: dict[str, int], outputs: int, *, per_step: bool = False, **encoder):
+    def __init__(
+        self,
+        features: dict[str, int],
+        outputs: int,
+        *,
+        per_step: bool = False,
+        width: int,
+        heads: int,
+        layers: int,
+        dropout: float,
+    ):
         super().__init__()
         self.features = ordered(features, outputs, at_least=2)
         self.per_step = per_step
-        self.networks = nn.ModuleDict()
-        for m, d in self.features.items():
-            self.networks[m] = Unimodal({m: d}, outputs, per_step=per_step, **encoder)
+        encoder = {"width": width, "heads": heads, "layers": layers, "dropout": dropout}
+        self.networks = nn.ModuleDict(
+            {m: Unimodal({m: d}, outputs, per_step=per_step, **encoder) for m, d in self.features.items()}
+        )
 
     def forward(self, inputs: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
         """(B, T_m, D_m) and (B, T_m) bool, True = real step, per modality -> (B, K), or (B, T, K) per step."""

@@ -9,9 +9,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from zoo.layers import Attention, FeedForward, accept, attention_bias, ordered, positions
+from zoo.layers import Attention, Dropout, FeedForward, accept, attention_bias, ordered, positions
 
 ORDER = ("text", "audio", "video")  # of sources and of targets, in every concatenation of the released code
 
@@ -50,7 +49,7 @@ class Layer(nn.Module):
         self.norm0, self.norm1 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads, dropout=attention_dropout, label=label)
         self.feed_forward = FeedForward(width, 4 * width, dropout=relu_dropout)
-        self.drop = nn.Dropout(residual_dropout)
+        self.drop = Dropout(residual_dropout)
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
         """(B, Tq, D), (B, Tk, D), (B, Tk, D) -> (B, Tq, D)."""
@@ -66,15 +65,15 @@ class Encoder(nn.Module):
 
     def __init__(self, width: int, heads: int, layers: int, *, embed_dropout: float, label: str, **dropouts: float):
         super().__init__()
-        self.embed_dropout = embed_dropout
+        self.embed_drop = Dropout(embed_dropout)
         self.layers = nn.ModuleList(Layer(width, heads, label=f"{label}/{i}", **dropouts) for i in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def cross(self, target: Tensor, source: Tensor, bias: Tensor | None) -> Tensor:
         """Embedded (B, Tq, D) and (B, Tk, D) -> (B, Tq, D). The source stays as it came in every layer."""
-        x, keys = self._drop(target), self._drop(source)
+        x, keys = self.embed_drop(target), self.embed_drop(source)
         # Two masks, as in the released code; without dropout one tensor does, and its keys and values share a product.
-        values = self._drop(source) if self.training and self.embed_dropout else keys
+        values = self.embed_drop(source) if keys is not source else keys
         for layer in self.layers:
             x = layer(x, keys, values, bias)
         return self.norm(x)
@@ -85,7 +84,7 @@ class Encoder(nn.Module):
         The last step sees every real step, so the last layer needs that one query.
         """
         bias = attention_bias(visible(mask, mask, causal), x)
-        x = self._drop(x)
+        x = self.embed_drop(x)
         *before, final = self.layers
         for layer in before:
             x = layer(x, x, x, bias)
@@ -94,9 +93,6 @@ class Encoder(nn.Module):
         last = (mask.sum(1) - 1)[:, None, None].expand(-1, 1, x.shape[-1])
         y = final(x.gather(1, last), x, x, attention_bias(mask.unsqueeze(1), x))  # (B, 1, D)
         return self.norm(y).squeeze(1)
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.embed_dropout, self.training)
 
 
 class MulT(nn.Module):
@@ -134,7 +130,7 @@ class MulT(nn.Module):
         super().__init__()
         self.features = ordered(features, outputs, at_least=2)
         self.per_step, self.causal_mask = per_step, causal_mask
-        self.embed_dropout, self.output_dropout = embed_dropout, output_dropout
+        self.embed_drop, self.output_drop = Dropout(embed_dropout), Dropout(output_dropout)
         if layers < 1:
             raise ValueError(f"layers is {layers}; wanted 1 or more.")
         self.project = nn.ModuleDict(
@@ -174,8 +170,8 @@ class MulT(nn.Module):
             x = embed(torch.cat(refined, dim=-1))  # (B, T, D times sources)
             memories.append(self.memory[target].memory(x, masks[target], self.causal_mask, not self.per_step))
         fused = torch.cat(memories, dim=-1)  # (B, D times pairs), or (B, T, ...) per step
-        y = F.dropout(self.residual1(fused).relu(), self.output_dropout, self.training)
-        return self.head(self.residual2(y) + fused)
+        y = self.residual2(self.output_drop(self.residual1(fused).relu()))
+        return self.head(y + fused)
 
     def _sources(self, target: str) -> list[str]:
         return [m for m in self.project if m != target]
@@ -183,7 +179,7 @@ class MulT(nn.Module):
     def _low_level(self, modality: str, x: Tensor) -> Tensor:
         """Temporal convolution over zero-padded features: (B, T, D_m) -> (B, T, D)."""
         if modality == "text":
-            x = F.dropout(x, self.embed_dropout, self.training)
+            x = self.embed_drop(x)
         return self.project[modality](x.transpose(1, 2)).transpose(1, 2).contiguous()
 
 
