@@ -103,11 +103,12 @@ class Part:
         return found
 
     def _features(self, modality: str, i: int, condition: Condition | None = None, rng=None) -> np.ndarray:
-        stream = self.examples.streams[modality]
-        raw = stream.raw(i)
-        if condition is not None:
-            raw = condition.apply(raw, rng)
-        return self.standardisers[modality](stream.features(raw)).astype(np.float32)
+        stream, standardise = self.examples.streams[modality], self.standardisers[modality]
+        if condition is None:
+            return standardise(stream.features(stream.raw(i)))
+        if stream.kind == "features":  # whose columns differ in scale: noise is measured on standardised ones
+            return condition.apply(standardise(stream.features(stream.raw(i))), rng)
+        return standardise(stream.features(condition.apply(stream.raw(i), rng)))
 
     def batches(
         self,

@@ -1,5 +1,6 @@
 """fit(): the one training loop. Knows no data set, no method, no Ray, no MLflow."""
 
+import io
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -138,8 +139,10 @@ def _validate(model, batches: Iterable[Batch], device: torch.device, score: Scor
 def _save(path: Path, model, optimiser, state: State) -> None:
     """Write beside, flush, rename: a kill at any moment leaves the old checkpoint or the new one."""
     beside = path.with_suffix(".writing")
+    content = io.BytesIO()  # torch.save hides a full disk behind an error of its own
+    torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "state": vars(state)}, content)
     with open(beside, "wb") as file:
-        torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "state": vars(state)}, file)
+        file.write(content.getbuffer())
         file.flush()
         os.fsync(file.fileno())
     os.replace(beside, path)

@@ -65,7 +65,7 @@ def test_a_light_command_imports_nothing_heavy(arguments):
         "from runners.cli import app\n"
         "try: app()\n"
         "except SystemExit: pass\n"
-        "print('LOADED', sorted(set(sys.modules) & set(%r)))" % (HEAVY,)
+        f"print('LOADED', sorted(set(sys.modules) & set({HEAVY!r})))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=True

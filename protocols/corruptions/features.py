@@ -8,8 +8,7 @@ from protocols.corruptions.audio import noise
 def feature_noise(rows: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Gaussian noise at ``severity`` dB below the mean square of this example's features.
 
-    All columns get noise of one variance. Features whose columns differ in unit or scale should be
-    standardised first, or the largest column decides how much noise the smallest one gets.
+    All columns get noise of one variance, so it is applied to standardised features.
 
     Args:
         rows: (T, D).

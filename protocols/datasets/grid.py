@@ -12,17 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from protocols.datasets import Card, Progress, grid_clips, logmel, media
+from protocols.datasets import Card, Progress, grid_clips, logmel, media, movement
 from protocols.datasets.grid_clips import (
     DIGITS,
     FPS,
     LETTERS,
-    POOL,
     SAMPLES_PER_FRAME,
     SLOTS,
     UNITS_PER_FRAME,
     alignment_path,
-    pool,
     read_alignment,
     read_clips,
     video_path,
@@ -107,19 +105,9 @@ def load_clips(
             streams[modality] = Stream(values, *spans["audio"], logmel.FILTERS, features, "waveform", rate)
         else:
             values = _open(home, name)
-            width = values.shape[1] * values.shape[2] // POOL**2
-            streams[modality] = Stream(values, *spans["video"], width, pixel_rows, "frames", FPS)
+            width = values.shape[1] * values.shape[2] // movement.POOL**2
+            streams[modality] = Stream(values, *spans["video"], width, movement.movement, "frames", FPS)
     return Examples(tuple(meta["ids"]), _labels(meta, target), TARGETS[target], streams, meta["fingerprints"][target])
-
-
-def pixel_rows(frames: np.ndarray) -> np.ndarray:
-    """(T, H, W) grey in 0..255, integer or float -> (T, H / 2 * W / 2) float32 within -1..1.
-
-    2 x 2 pixels averaged and scaled to 0..1, less the example's own mean frame: what is left is movement. Where
-    the head was held says nothing about the word, and drowns it (a linear probe of the digit gains about .1).
-    """
-    rows = pool(frames).reshape(len(frames), -1) / np.float32(255)
-    return rows - rows.mean(axis=0)
 
 
 def _open(home: Path, name: str) -> np.ndarray:
@@ -162,7 +150,7 @@ def _signature(folder: Path, clips: list[str]) -> str:
 
 def _representation() -> list:
     crops = [(s.start, s.stop) for s in (*grid_clips.MOUTH, *grid_clips.FACE)]
-    return [VERSION, MARGIN, POOL, FPS, media.SAMPLE_RATE, crops]
+    return [VERSION, MARGIN, movement.POOL, FPS, media.SAMPLE_RATE, crops]
 
 
 def _prepare(folder: Path, clips: list[str], partial: Path, progress: Progress) -> dict:

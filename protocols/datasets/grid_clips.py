@@ -13,6 +13,7 @@ import numpy as np
 
 from protocols.datasets import Progress
 from protocols.datasets.media import SAMPLE_RATE, decode, file_problem
+from protocols.datasets.movement import pool
 from protocols.examples import DataError
 
 FPS = 25
@@ -21,7 +22,6 @@ UNITS_PER_FRAME = 1000  # alignments count in thousandths of a frame
 SHAPE = (144, 180)  # rows, columns of a frame
 MOUTH = slice(90, 126), slice(56, 104)
 FACE = slice(32, 128), slice(28, 124)
-POOL = 2  # pixels averaged, each way
 PAUSES = ("sil", "sp")
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -128,12 +128,6 @@ def read_clip(path: Path) -> dict[str, np.ndarray]:
         "mouth": clip.frames[:, *MOUTH],
         "face": np.rint(pool(clip.frames[:, *FACE])).astype(np.uint8),
     }
-
-
-def pool(frames: np.ndarray) -> np.ndarray:
-    """(T, H, W) -> (T, H / 2, W / 2) float32, each the mean of 2 x 2 pixels."""
-    steps, height, width = frames.shape
-    return frames.reshape(steps, height // POOL, POOL, width // POOL, POOL).mean(axis=(2, 4), dtype=np.float32)
 
 
 def read_clips(paths: list[Path], progress: Progress) -> Iterator[dict[str, np.ndarray]]:

@@ -122,15 +122,6 @@ def test_features_of_floats_are_those_of_integers(made):
         assert np.allclose(stream.features(raw), stream.features(raw.astype(np.float32)), atol=1e-5)
 
 
-def test_pixel_rows_are_pooled_and_centred():
-    frames = np.zeros((2, 4, 6), np.uint8)
-    frames[1, :2, 2:4] = [[255, 255], [255, 0]]
-    rows = grid.pixel_rows(frames)
-    assert rows.shape == (2, 6)
-    assert rows[1] - rows[0] == pytest.approx([0, 0.75, 0, 0, 0, 0])
-    assert rows.sum(axis=0) == pytest.approx(np.zeros(6))
-
-
 def test_examples_can_be_sent_to_a_worker(made):
     stream = made["digit", "mouth"].streams["audio"]
     assert pickle.loads(pickle.dumps(stream.features)) is stream.features

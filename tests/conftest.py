@@ -1,0 +1,31 @@
+"""Settings that every test shares: real stores in temporary folders, one torch thread, one local Ray."""
+
+import os
+
+# Before anything imports torch, ray or mlflow.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_AUTH_MODE"] = "disabled"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The real data sets, or a skip that says why."""
+    if not (root := os.environ.get("FUSEBOARD_DATA_ROOT")):
+        pytest.skip("FUSEBOARD_DATA_ROOT is not set: no real data to test with")
+    return Path(root)
+
+
+@pytest.fixture(scope="session")
+def mlflow_template(tmp_path_factory) -> Path:
+    """An MLflow database with its schema: making one takes seconds, copying one does not."""
+    from runners.tracking import connect
+
+    path = tmp_path_factory.mktemp("mlflow") / "template.db"
+    connect(f"sqlite:///{path}")
+    return path

@@ -1,0 +1,49 @@
+"""Backends give equal records; Ray for real, once."""
+
+from dataclasses import replace
+
+import pytest
+
+from protocols.record import read_jsonl
+from protocols.spec import load as load_protocol
+from runners import trial
+from runners.cluster import execute
+from zoo.spec import load as load_method
+
+
+def everything(outcomes):
+    return sorted(str({**vars(r), "created": ""}) for o in outcomes for r in read_jsonl(o.place / "records.jsonl"))
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(180)
+def test_serial_and_ray_give_equal_records(short, settings):
+    methods = [load_method(name) for name in ("audio_only", "early_fusion")]
+    experiments, _ = trial.plan(methods, load_protocol(str(short)), settings, seeds=2)
+    other = replace(settings, bundle_root=settings.bundle_root.with_name("ray"))
+    reached = {}
+    serial = list(
+        execute(experiments, settings, "serial", lambda e, epoch: reached.setdefault(e.run, []).append(epoch))
+    )
+    ray = list(execute(experiments, other, "ray", lambda e, epoch: None))
+    assert [o.error for o in serial + ray] == [None] * 8
+    assert everything(serial) == everything(ray)
+    assert all(epochs == [1, 2, 3, 4] for epochs in reached.values()) and len(reached) == 4
+    from mlflow import MlflowClient
+
+    client = MlflowClient(settings.tracking_url)
+    tracked = client.search_runs([client.get_experiment_by_name("fuseboard").experiment_id])
+    assert len(tracked) == 4 and {run.info.status for run in tracked} == {"FINISHED"}
+
+
+def test_what_is_there_is_not_done_again(short, settings):
+    experiments, _ = trial.plan([load_method("audio_only")], load_protocol(str(short)), settings, seeds=1)
+    (first,) = execute(experiments, settings, "serial", lambda e, epoch: None)
+    written = (first.place / "manifest.json").stat().st_mtime_ns
+    (again,) = execute(experiments, settings, "serial", lambda e, epoch: pytest.fail("trained again"))
+    assert again == first and (again.place / "manifest.json").stat().st_mtime_ns == written
+
+
+def test_an_unknown_backend_is_refused(settings):
+    with pytest.raises(ValueError, match="no backend 'dask'; known: serial, ray"):
+        list(execute([], settings, "dask", lambda e, epoch: None))
