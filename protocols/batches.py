@@ -205,11 +205,6 @@ class Division:
         """D of each modality."""
         return {m: stream.width for m, stream in self._examples.streams.items()}
 
-    @property
-    def majority(self) -> int:
-        """The most frequent label of the training part."""
-        return int(np.bincount(self.training.labels, minlength=len(self._examples.classes)).argmax())
-
     def open_test(self, ledger: Callable[[], None]) -> Part:
         """The test part; ``ledger`` has written down that it was opened before anything is read of it."""
         ledger()

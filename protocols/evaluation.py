@@ -32,14 +32,16 @@ def score_items(predict: Predict, part: Part, modalities: tuple[str, ...], size:
 
 
 def evaluate(
-    predict: Predict, part: Part, modalities: tuple[str, ...], *, majority: int, identity: dict[str, Any]
+    predict: Predict, part: Part, modalities: tuple[str, ...], *, identity: dict[str, Any]
 ) -> tuple[list[Record], dict[str, np.ndarray]]:
-    """Every metric of the protocol under every one of its conditions.
+    """Every metric of the protocol under every one of its conditions, and what the majority class scores.
+
+    The majority class is the most frequent one of this very part: the best that any constant answer can reach,
+    so a method below it has learned nothing, even where training and test shares differ.
 
     Args:
         predict: a trained model, a constant, an oracle: any callable of inputs and masks.
         modalities: what it uses.
-        majority: class that the majority-class predictor says, from the training labels.
         identity: the fields of Record that say whose numbers these are.
 
     Returns:
@@ -52,7 +54,7 @@ def evaluate(
     spec, labels = part.spec, part.labels
     records, tables = [], []
     constant = np.zeros((len(labels), len(part.examples.classes)), dtype=np.float32)
-    constant[:, majority] = 1.0
+    constant[:, np.bincount(labels).argmax()] = 1.0
     for condition in spec.parsed_conditions():
         scores = score_items(predict, part, modalities, spec.budget.batch_size, condition=condition, draw="test")
         if not np.isfinite(scores).all():

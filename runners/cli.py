@@ -435,14 +435,10 @@ def serve(
 
     found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
     _fill(found)
-    import leaderboard
-
-    page = Path(leaderboard.__file__).with_name("app.py")
     places = {"FUSEBOARD_DATABASE_URL": found.database_url, "FUSEBOARD_BUNDLE_ROOT": str(found.bundle_root)}
     _say(f"The board is at http://{address}:{port} (end it with Ctrl-C)")
-    command = [sys.executable, "-m", "streamlit", "run", str(page), f"--server.port={port}"]
-    command += [f"--server.address={address}", "--server.headless=true", "--browser.gatherUsageStats=false"]
-    os.execve(sys.executable, [*command, "--server.fileWatcherType=none"], os.environ | places)
+    command = [sys.executable, "-m", "leaderboard", f"--server.port={port}", f"--server.address={address}"]
+    os.execve(sys.executable, command, os.environ | places)
 
 
 @app.command()

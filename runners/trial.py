@@ -155,7 +155,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             seconds["fit"] = sum(row["seconds"] for row in state.history)
             started = time.perf_counter()
             test = division.open_test(lambda: bundle.write_opening(root, experiment))
-            records = _evaluate(model, test, modalities, division.majority, experiment, ready)
+            records = _evaluate(model, test, modalities, experiment, ready)
             seconds["evaluate"] = time.perf_counter() - started
             _write_weights(model, ready / "model.safetensors")
         except Diverged as error:
@@ -207,7 +207,7 @@ def _fit(model, division: Division, modalities, experiment: Experiment, checkpoi
     )
 
 
-def _evaluate(model, test: Part, modalities, majority: int, experiment: Experiment, ready: Path) -> list[Record]:
+def _evaluate(model, test: Part, modalities, experiment: Experiment, ready: Path) -> list[Record]:
     """Records of the test part; writes the predictions."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -230,7 +230,6 @@ def _evaluate(model, test: Part, modalities, majority: int, experiment: Experime
         ),
         test,
         modalities,
-        majority=majority,
         identity=identity,
     )
     parquet.write_table(pa.table(predictions), ready / "predictions.parquet", compression="zstd")

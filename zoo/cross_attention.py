@@ -6,7 +6,7 @@ Source   Ours; the common core of cross-attention fusion, without the particular
 import torch
 from torch import Tensor, nn
 
-from zoo.layers import Attention, Dropout, Embed, Encoder, FeedForward, accept, attention_bias, masked_mean, ordered
+from zoo.layers import Attention, Embed, Encoder, FeedForward, accept, attention_bias, masked_mean, ordered
 
 
 class CrossLayer(nn.Module):
@@ -17,7 +17,7 @@ class CrossLayer(nn.Module):
         self.norm_query, self.norm_source, self.norm = (nn.LayerNorm(width) for _ in range(3))
         self.attention = Attention(width, heads, dropout=dropout, label=label)
         self.feed_forward = FeedForward(width, 4 * width, dropout=dropout)
-        self.drop = Dropout(dropout)
+        self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, source: Tensor, bias: Tensor | None) -> Tensor:
         """Queries (B, Tq, D), source (B, Tk, D) and a bias over keys -> (B, Tq, D)."""

@@ -123,35 +123,6 @@ def attention_bias(allowed: Tensor, like: Tensor) -> Tensor | None:
     return like.new_zeros(allowed.shape).masked_fill_(~allowed, -math.inf).unsqueeze(1)
 
 
-class Dropout(nn.Module):
-    """Dropout: in training each element is zero with probability ``rate``, the others are scaled up.
-
-    PyTorch draws one Bernoulli variate after another on a CPU, a quarter of a training step of these small
-    networks; here four elements share one 64-bit draw, so the rate is exact to 1 / 65536.
-
-    Raises:
-        ValueError: unless 0 <= rate < 1.
-    """
-
-    def __init__(self, rate: float):
-        super().__init__()
-        if not 0.0 <= rate < 1.0:
-            raise ValueError(f"dropout rate is {rate}; wanted 0 or more and below 1.")
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not (self.training and self.rate):
-            return x
-        if x.device.type != "cpu":
-            return F.dropout(x, self.rate)
-        draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= round(self.rate * 2**16) - 2**15
-        return x * kept.to(x.dtype).mul_(1.0 / (1.0 - self.rate))
-
-    def extra_repr(self) -> str:
-        return f"rate={self.rate}"
-
-
 @contextmanager
 def record_attention() -> Iterator[list[tuple[str, Tensor]]]:
     """Collect attention maps: ``with record_attention() as maps: model(inputs, masks)``.
@@ -182,7 +153,7 @@ class Attention(nn.Module):
         super().__init__()
         if heads < 1 or width % heads:
             raise ValueError(f"heads ({heads}) must divide width ({width}).")
-        self.heads, self.label, self.drop = heads, label, Dropout(dropout)
+        self.heads, self.dropout, self.label = heads, dropout, label
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
@@ -193,16 +164,15 @@ class Attention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
         """(B, Tq, D), (B, Tk, D), (B, Tk, D) and a bias from ``attention_bias`` -> (B, Tq, D)."""
         q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in self._project(query, key, value))
-        dropout = self.drop.rate if self.training else 0.0
+        dropout = self.dropout if self.training else 0.0
         maps = _MAPS.get()
-        if maps is None and (dropout == 0.0 or q.device.type != "cpu"):
+        if maps is None:
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
-        else:  # recording, or dropout on a CPU, where PyTorch has no fused kernel either
+        else:
             scores = q / math.sqrt(q.shape[-1]) @ k.transpose(-2, -1)  # (B, H, Tq, Tk)
             weights = (scores if bias is None else scores + bias).softmax(-1)
-            if maps is not None:
-                maps.append((self.label, weights.detach()))
-            mixed = self.drop(weights) @ v
+            maps.append((self.label, weights.detach()))
+            mixed = F.dropout(weights, dropout) @ v
         return self.out_proj(mixed.transpose(1, 2).flatten(2))  # (B, Tq, D)
 
     def _project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
@@ -221,7 +191,7 @@ class FeedForward(nn.Sequential):
     """Linear to ``hidden``, ReLU, dropout, Linear back: (..., D) -> (..., D). Xavier-uniform, zero biases."""
 
     def __init__(self, width: int, hidden: int, *, dropout: float):
-        super().__init__(nn.Linear(width, hidden), nn.ReLU(), Dropout(dropout), nn.Linear(hidden, width))
+        super().__init__(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width))
         for linear in (self[0], self[3]):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -233,7 +203,7 @@ class Embed(nn.Module):
     def __init__(self, features: int, width: int, *, dropout: float):
         super().__init__()
         self.project = nn.Linear(features, width)
-        self.drop = Dropout(dropout)
+        self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.project(x)
@@ -248,7 +218,7 @@ class EncoderLayer(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads, dropout=dropout, label=label)
         self.feed_forward = FeedForward(width, 4 * width, dropout=dropout)
-        self.drop = Dropout(dropout)
+        self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """(B, T, D) and a bias over keys -> (B, T, D)."""

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from zoo.layers import Attention, Dropout, FeedForward, accept, attention_bias, ordered, positions
+from zoo.layers import Attention, FeedForward, accept, attention_bias, ordered, positions
 
 ORDER = ("text", "audio", "video")  # of sources and of targets, in every concatenation of the released code
 
@@ -49,7 +49,7 @@ class Layer(nn.Module):
         self.norm0, self.norm1 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads, dropout=attention_dropout, label=label)
         self.feed_forward = FeedForward(width, 4 * width, dropout=relu_dropout)
-        self.drop = Dropout(residual_dropout)
+        self.drop = nn.Dropout(residual_dropout)
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
         """(B, Tq, D), (B, Tk, D), (B, Tk, D) -> (B, Tq, D)."""
@@ -65,7 +65,7 @@ class Encoder(nn.Module):
 
     def __init__(self, width: int, heads: int, layers: int, *, embed_dropout: float, label: str, **dropouts: float):
         super().__init__()
-        self.embed_drop = Dropout(embed_dropout)
+        self.embed_drop = nn.Dropout(embed_dropout)
         self.layers = nn.ModuleList(Layer(width, heads, label=f"{label}/{i}", **dropouts) for i in range(layers))
         self.norm = nn.LayerNorm(width)
 
@@ -130,7 +130,7 @@ class MulT(nn.Module):
         super().__init__()
         self.features = ordered(features, outputs, at_least=2)
         self.per_step, self.causal_mask = per_step, causal_mask
-        self.embed_drop, self.output_drop = Dropout(embed_dropout), Dropout(output_dropout)
+        self.embed_drop, self.output_drop = nn.Dropout(embed_dropout), nn.Dropout(output_dropout)
         if layers < 1:
             raise ValueError(f"layers is {layers}; wanted 1 or more.")
         self.project = nn.ModuleDict(

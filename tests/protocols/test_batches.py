@@ -131,14 +131,6 @@ def test_the_test_part_opens_only_after_the_ledger(division):
         division.open_test(full_disk)
 
 
-def test_the_majority_comes_from_the_training_part():
-    labels = np.zeros(N, dtype=int)
-    labels[PARTS["test"]] = 1
-    data = examples()
-    majority = Division(spec(), Examples(data.ids, labels, data.classes, data.streams, "0"), PARTS).majority
-    assert majority == 0
-
-
 def test_a_corruption_that_the_data_have_no_use_for_is_refused():
     with pytest.raises(DataError, match="'audio/white_noise/0dB' is defined for waveform, but audio .* is features"):
         Division(spec(conditions=("audio/white_noise/0dB",)), examples(), PARTS)

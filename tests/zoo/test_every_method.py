@@ -232,8 +232,8 @@ def test_wrong_settings_are_named(name):
     with pytest.raises(ValueError, match="unknown modality 'smell'"):
         zoo.build(name, features={**features, "smell": 3}, outputs=2, **settings)
     for dropout in settings.keys() & {"dropout", "embed_dropout", "output_dropout"}:
-        with pytest.raises(ValueError, match="dropout rate is 1.0"):
-            zoo.build(name, features=features, outputs=2, **{**settings, dropout: 1.0})
+        with pytest.raises(ValueError, match="between 0 and 1, but got 1.5"):
+            zoo.build(name, features=features, outputs=2, **{**settings, dropout: 1.5})
     with pytest.raises(ValueError, match="outputs is 0"):
         zoo.build(name, features=features, outputs=0, **settings)
     with pytest.raises(ValueError, match="features names 0 modalities"):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from zoo.early_fusion import nearest_step
-from zoo.layers import Attention, Dropout, Encoder, attention_bias, masked_mean, positions, record_attention
+from zoo.layers import Attention, Encoder, attention_bias, masked_mean, positions, record_attention
 
 
 def test_attention_equals_torch():
@@ -49,27 +49,6 @@ def test_attention_dropout_keeps_the_mean(record):
             draws = torch.stack([layer(x, x, x) for _ in range(4000)])
         assert draws.std(0).min() > 0
         torch.testing.assert_close(draws.mean(0), layer.eval()(x, x, x), atol=0.05, rtol=0)
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.3, 0.5])
-def test_dropout_rate_and_scale(rate):
-    torch.manual_seed(0)
-    layer, x = Dropout(rate).train(), torch.ones(999, 1001)
-    y = layer(x)
-    zero = (y == 0).double()
-    assert abs(zero.mean() - rate) < 5 * math.sqrt(rate * (1 - rate) / x.numel())
-    torch.testing.assert_close(y.max(), torch.tensor(1 / (1 - rate)))
-    neighbours = torch.corrcoef(torch.stack([zero.flatten()[:-1], zero.flatten()[1:]]))[0, 1]
-    assert abs(neighbours) < 5 / math.sqrt(x.numel())
-    torch.manual_seed(0)
-    assert torch.equal(layer(x), y)
-    assert layer.eval()(x) is x
-
-
-@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5])
-def test_dropout_refuses_what_is_no_rate(rate):
-    with pytest.raises(ValueError, match=f"dropout rate is {rate}"):
-        Dropout(rate)
 
 
 def test_recordings_do_not_mix():
