@@ -1,0 +1,1 @@
+"""What runs measured, as an index that can be rebuilt, a board and downloads. Imports no torch."""

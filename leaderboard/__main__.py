@@ -1,0 +1,34 @@
+"""``python -m leaderboard``: serve the board with everything imported before the first visitor comes.
+
+Further arguments go to Streamlit: ``python -m leaderboard --server.port=8501``.
+"""
+
+import sys
+from pathlib import Path
+
+QUIET = {
+    "server.headless": "true",
+    "server.address": "127.0.0.1",
+    "server.fileWatcherType": "none",
+    "browser.gatherUsageStats": "false",
+    "client.toolbarMode": "minimal",
+    "theme.primaryColor": "#0072B2",
+}
+
+
+def main() -> None:
+    # Not needed here: the pages need them, and a first visitor would wait seconds for them.
+    import jinja2  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+    import scipy.special  # noqa: F401
+    from streamlit.web.cli import main as streamlit
+
+    from leaderboard import charts, export, session  # noqa: F401
+
+    page = str(Path(__file__).with_name("app.py"))
+    sys.argv = ["streamlit", "run", page, *(f"--{name}={value}" for name, value in QUIET.items()), *sys.argv[1:]]
+    streamlit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Plots of the board as Vega-Lite specs, which a browser draws at once: no plotting library is loaded for them.
+
+Colours are Okabe and Ito's, told apart by colour-blind readers; shape or dash says it again.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from leaderboard.figures import interval_text, metric_title, value_text
+from protocols.metrics import metric as metric_card
+
+FUSION, BASELINE, REFERENCE = "#0072B2", "#D55E00", "#777777"
+KINDS = {"fusion": (FUSION, "circle"), "unimodal baseline": (BASELINE, "diamond")}
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SHAPES = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "stroke")
+DASHES = ([1, 0], [6, 3], [2, 2])
+
+
+def ranking_chart(table: pd.DataFrame, metric: str, majority: float | None) -> dict[str, Any]:
+    """Means with intervals, best on top; diamonds are unimodal baselines, the dashed line the majority class.
+
+    Args:
+        table: of ``queries.ranking``.
+    """
+    rows = [
+        {
+            "method": row["method"],
+            "kind": "unimodal baseline" if row["unimodal"] else "fusion",
+            **{end: None if pd.isna(row[end]) else row[end] for end in ("mean", "low", "high")},
+            "score": interval_text(row, metric),
+            "n": row["n"],
+        }
+        for row in table.to_dict("records")
+    ]
+    y = _names("method", [row["method"] for row in rows])
+    colour = {"field": "kind", "scale": {"domain": list(KINDS), "range": [c for c, _ in KINDS.values()]}}
+    shape = {"field": "kind", "scale": {"domain": list(KINDS), "range": [s for _, s in KINDS.values()]}}
+    legend = {"legend": {"orient": "top", "title": None}}
+    said = [{"field": f, "title": t} for f, t in (("method", "method"), ("score", metric_title(metric)), ("n", "n"))]
+    layers = [
+        {
+            "mark": {"type": "rule", "strokeWidth": 2},
+            "encoding": {"y": y, "x": _values("low", metric), "x2": {"field": "high"}, "color": colour | legend},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
+            "encoding": {
+                "y": y,
+                "x": _values("mean", metric),
+                "color": colour | legend,
+                "shape": shape | legend,
+                "tooltip": said,
+            },
+        },
+    ]
+    if majority is not None:
+        line = {"values": [{"at": majority, "text": f"majority class {value_text(majority, metric)}"}]}
+        x = _values("at", metric)
+        layers += [
+            {"data": line, "mark": {"type": "rule", "strokeDash": [6, 4], "color": REFERENCE}, "encoding": {"x": x}},
+            {
+                "data": line,
+                "mark": {"type": "text", "align": "left", "dx": 5, "dy": -6, "baseline": "bottom", "color": REFERENCE},
+                "encoding": {"x": x, "y": {"value": 0}, "text": {"field": "text"}},
+            },
+        ]
+    return {"data": {"values": rows}, "height": {"step": 30}, "layer": layers}
+
+
+def seeds_chart(values: pd.DataFrame, metric: str, conditions: Sequence[str]) -> dict[str, Any]:
+    """Every run as a point, one row for each condition.
+
+    Args:
+        values: of ``queries.seeds``, one method.
+    """
+    names = [run_name(split, seed) for split, seed in zip(values["split"], values["seed"], strict=True)]
+    rows = [
+        {"condition": condition, "run": name, "value": value}
+        for condition, name, value in zip(values["condition"], names, values["value"], strict=True)
+    ]
+    runs = list(dict.fromkeys(names))
+    legend = {"legend": {"orient": "top", "title": None, "columns": 5}}
+    told = {"field": "value", "title": metric_title(metric), "format": ".4f"}
+    return {
+        "data": {"values": rows},
+        "height": {"step": 30},
+        "mark": {"type": "point", "size": 70, "filled": False, "strokeWidth": 2, "opacity": 0.9},
+        "encoding": {
+            "y": _names("condition", conditions),
+            "x": _values("value", metric),
+            "color": {"field": "run", "scale": _cycle(runs, SERIES)} | legend,
+            "shape": {"field": "run", "scale": _cycle(runs, SHAPES)} | legend,
+            "tooltip": [{"field": "run"}, {"field": "condition"}, told],
+        },
+    }
+
+
+def curves_chart(curves: Mapping[str, pd.DataFrame], column: str) -> dict[str, Any]:
+    """A column of ``history.csv`` over epochs, one line a run."""
+    rows = [
+        {"run": name, "epoch": int(epoch), "value": None if pd.isna(value) else float(value)}
+        for name, curve in curves.items()
+        for epoch, value in zip(curve["epoch"], curve[column], strict=True)
+    ]
+    title = column.replace("_", " ")
+    return {
+        "data": {"values": rows},
+        "height": 240,
+        "mark": {"type": "line", "strokeWidth": 2},
+        "encoding": {
+            "x": {"field": "epoch", "type": "quantitative", "axis": {"format": "d", "tickMinStep": 1, "tickCount": 6}},
+            "y": {"field": "value", "type": "quantitative", "title": title, "scale": {"zero": False}},
+            "color": {"field": "run", "scale": _cycle(list(curves), SERIES), "legend": None},
+            "strokeDash": {
+                "field": "run",
+                "scale": _cycle(list(curves), [dash for dash in DASHES for _ in SERIES]),
+                "legend": None,
+            },
+            "tooltip": [{"field": "run"}, {"field": "epoch"}, {"field": "value", "title": title, "format": ".4f"}],
+        },
+    }
+
+
+def run_name(split: str, seed: int) -> str:
+    """``fold3`` where there are folds, else ``seed 3``."""
+    return split.partition("/")[2] or f"seed {seed}"
+
+
+def _values(field: str, metric: str) -> dict[str, Any]:
+    axis = {"format": ".0%"} if metric_card(metric).unit == "fraction" else {}
+    axis |= {"tickCount": 6}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": metric_title(metric),
+        "axis": axis,
+        "scale": {"zero": False, "nice": True},
+    }
+
+
+def _names(field: str, order: Sequence[str]) -> dict[str, Any]:
+    axis = {"labelLimit": 190, "grid": True}
+    return {"field": field, "type": "nominal", "sort": list(order), "title": None, "axis": axis}
+
+
+def _cycle(names: Sequence[str], looks: Sequence[Any]) -> dict[str, Any]:
+    return {"domain": list(names), "range": [looks[index % len(looks)] for index in range(len(names))]}

@@ -1,0 +1,1 @@
+"""Alembic migrations of the store; `leaderboard.store.connect` runs them."""

@@ -1,0 +1,145 @@
+"""One method: what it is, how far it follows its paper, and everything measured of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+import streamlit as st
+import yaml
+
+import zoo
+from leaderboard import queries
+from leaderboard.charts import curves_chart, run_name, seeds_chart
+from leaderboard.figures import interval_text, metric_title
+from leaderboard.session import bundle_roots, choose, open_store, plain
+from protocols.spec import ProtocolSpec
+
+EVIDENCE = {
+    "parity": "parity: outputs equal those of the authors' code with their weights",
+    "code-read": "code-read: written against the authors' code",
+    "paper-read": "paper-read: written from the paper",
+    "derived-from-abstract": "derived from an abstract: not a reproduction",
+    "generic": "generic: an architecture without one paper",
+}
+
+
+def main() -> None:
+    engine = open_store()
+    ran = dict(queries.methods(engine).to_numpy().tolist())
+    options = list(ran) + [name for name in zoo.METHODS if name not in ran and name not in ran.values()]
+    if not options:
+        st.info("There is no method yet.")
+        return
+    place, beside = st.columns([1, 1])
+    name = choose("Method", options, "method", place=place)
+    base = ran.get(name, name)
+    show_card(name, base)
+    specs = queries.protocols(engine) if name in ran else {}
+    specs = {key: spec for key, spec in specs.items() if queries.runs_of(engine, name, key)}
+    if not specs:
+        st.info("This method was not run yet. Run it, bring its results in, and reload this page:")
+        st.code(f"fuseboard run {name} --protocol synthetic@1\nfuseboard ingest", language=None)
+        return
+    spec = specs[choose("Protocol", list(specs), "protocol", place=beside)]
+    runs = queries.runs_of(engine, name, spec.key)
+    st.subheader(f"Results under {plain(spec.key)}")
+    show_results(engine, name, spec)
+    show_curves(runs)
+    show_runs(engine, name, spec, runs)
+
+
+def show_card(name: str, base: str) -> None:
+    card = zoo.METHODS.get(base)
+    if card is None:
+        st.header(plain(name))
+        st.warning(f"This version of the zoo has no method {plain(base)}; its results stay.")
+        return
+    st.header(plain(card.title))
+    st.write(plain(card.summary))
+    facts = {
+        "Paper": card.paper,
+        "Takes": ", ".join(card.modalities) + (f"; at least {card.at_least}" if card.at_least > 1 else ""),
+        "Fusion": card.fusion_stage,
+        "Attention": card.attention,
+        "Evidence": EVIDENCE.get(card.evidence, card.evidence),
+        "Follows": card.follows,
+    }
+    st.write("\n".join(f"- **{term}**: {plain(text)}" for term, text in facts.items() if text))
+    with st.expander(f"Known differences from the paper and its code: {len(card.differs)}"):
+        st.write("\n".join(f"- {plain(line)}" for line in card.differs) or "None known.")
+
+
+def show_results(engine: sa.Engine, name: str, spec: ProtocolSpec) -> None:
+    metrics = queries.metrics(engine, spec)
+    if not metrics:
+        return
+    metric = choose("Metric", metrics, "metric", metric_title)
+    values = queries.seeds(engine, spec, metric)
+    values = values[values["method"] == name]
+    if values.empty:
+        st.info("No current run of this method has this metric.")
+        return
+    cells = queries.cells(values)
+    conditions = [c for c in queries.conditions(engine, spec) if c in set(cells["condition"])]
+    cells = cells.set_index("condition").loc[conditions].reset_index()
+    texts = [interval_text(row, metric) for row in cells.to_dict("records")]
+    left, right = st.columns([2, 3])
+    left.dataframe(
+        pd.DataFrame({"Condition": cells["condition"], metric_title(metric): texts, "n": cells["n"]}), hide_index=True
+    )
+    right.vega_lite_chart(seeds_chart(values, metric, conditions))
+    st.caption("Mean and 95% t interval over n runs; each point is one run.")
+
+
+def show_curves(runs: Sequence[dict[str, Any]]) -> None:
+    curves = {}
+    for run in sorted(runs, key=lambda run: (run["split"], run["seed"])):
+        curve = queries.history(bundle_roots(), run["bundle"])
+        if curve is not None and len(curve):
+            curves[f"{run_name(run['split'], run['seed'])} ({run['run'][:6]})"] = curve
+    if not curves:
+        return
+    st.subheader("Learning curves")
+    columns = [c for c in next(iter(curves.values())).columns if c not in ("epoch", "seconds")]
+    for place, column in zip(st.columns(len(columns)), columns, strict=True):
+        with_it = {name: curve for name, curve in curves.items() if column in curve}
+        place.vega_lite_chart(curves_chart(with_it, column))
+    st.caption("One line for each run; point at a line to see which. Checkpoints are chosen on validation loss.")
+
+
+def show_runs(engine: sa.Engine, name: str, spec: ProtocolSpec, runs: Sequence[dict[str, Any]]) -> None:
+    st.subheader("Runs")
+    opened = queries.openings(engine, key=spec.key, method=name)
+    times, by = (int(opened[c].sum()) for c in ("openings", "runs"))
+    st.write(f"Test splits were opened {times} times by {by} runs of this method under this protocol.")
+    current = set(queries.current_runs(engine, spec.key)[0]["run"])
+    table = [
+        {
+            "Run": run["run"],
+            "Split": run["split"],
+            "Seed": run["seed"],
+            "Status": run["status"] if run["run"] in current or run["status"] == "failed" else "set aside",
+            "Reason": run["reason"] or "",
+            "Epochs": run["manifest"].get("epochs"),
+            "Training": run["fit_seconds"],
+            "Parameters": run["parameters"],
+            "Peak memory": (run["peak_memory_bytes"] or float("nan")) / 2**20,
+            "Device": (run["manifest"].get("hardware") or {}).get("device"),
+            "Code": run["source"],
+            "Ended": run["created"],
+        }
+        for run in runs
+    ]
+    st.dataframe(
+        pd.DataFrame(table).style.format(
+            {"Training": "{:.1f} s", "Parameters": "{:,.0f}", "Peak memory": "{:,.0f} MiB"}, na_rep="–"
+        ),
+        hide_index=True,
+    )
+    st.subheader("Settings")
+    st.code(yaml.safe_dump(runs[0]["manifest"]["method"], sort_keys=False), language="yaml")
+    st.caption("As the newest run had them. Optimiser, epochs and batch size belong to the protocol, equal for all.")
+
+
+main()

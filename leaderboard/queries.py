@@ -1,0 +1,240 @@
+"""What the board, the command line and the downloads ask of the store: a few rows each, never the whole table.
+
+Only *current* runs count. Runs whose protocol or data differ are not comparable, and runs of one method
+whose settings or code differ have no common mean: of each, the largest group is current, the newest where
+two are equally large. What is set aside is counted and shown.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+import zoo
+from leaderboard.store import records, runs, test_openings
+from protocols.metrics import metric as metric_card
+from protocols.spec import ProtocolSpec, committed
+from protocols.statistics import rank_ranges, t_interval
+
+MAJORITY = "majority_class"
+CELL = ["method", "split", "condition", "metric"]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The board of one protocol, metric and condition.
+
+    Args:
+        table: one row a method, best mean first: method, base, title, unimodal, best and worst (ranks
+            that the evidence leaves open), mean, low, high, n, parameters, fit_seconds (mean over
+            runs), failed (runs).
+        majority: what predicting the majority class of the training labels scores, mean over runs.
+        absent: method and reason, for those of the zoo without a row and those that only failed.
+        set_aside: completed runs of other data, settings or code, which the table leaves out.
+    """
+
+    table: pd.DataFrame
+    majority: float | None
+    absent: pd.DataFrame
+    set_aside: int
+
+
+def protocols(engine: sa.Engine) -> dict[str, ProtocolSpec]:
+    """Every protocol that was run, by key: as committed, else as the manifest of its newest run tells it."""
+    found = {}
+    for key in _frame(engine, sa.select(runs.c.protocol).distinct())["protocol"]:
+        if key in committed():
+            found[key] = committed()[key]
+            continue
+        newest = sa.select(runs.c.manifest).where(runs.c.protocol == key).order_by(runs.c.created.desc()).limit(1)
+        told = json.loads(_frame(engine, newest)["manifest"].item())["protocol"]
+        # Not validated: a board still shows a protocol whose fields have changed since.
+        found[key] = ProtocolSpec.model_construct(**told)
+    place = {key: index for index, key in enumerate(committed())}
+    return {key: found[key] for key in sorted(found, key=lambda key: (place.get(key, len(place)), key))}
+
+
+def metrics(engine: sa.Engine, spec: ProtocolSpec) -> list[str]:
+    """Metrics with a record, the primary one first."""
+    query = sa.select(records.c.metric).where(records.c.protocol == spec.key).distinct()
+    found = {m for m in _frame(engine, query)["metric"] if not m.endswith(f"/{MAJORITY}")}
+    return [m for m in spec.metrics if m in found] + sorted(found.difference(spec.metrics))
+
+
+def conditions(engine: sa.Engine, spec: ProtocolSpec) -> list[str]:
+    """Conditions with a record, the primary one first."""
+    query = sa.select(records.c.condition).where(records.c.protocol == spec.key).distinct()
+    found = set(_frame(engine, query)["condition"])
+    return [c for c in spec.conditions if c in found] + sorted(found.difference(spec.conditions))
+
+
+def current_runs(engine: sa.Engine, key: str) -> tuple[pd.DataFrame, int]:
+    """Completed runs that a board of this protocol may show together, and how many others there are."""
+    names = ("run", "method", "base", "split", "seed", "created", "parameters", "fit_seconds", "source")
+    columns = [runs.c[name] for name in (*names, "comparison", "variant")]
+    done = _frame(engine, sa.select(*columns).where(runs.c.protocol == key, runs.c.status == "completed"))
+    kept = _largest(done.assign(one=""), "one", "comparison")
+    kept = _largest(kept, "method", "variant").sort_values(["created", "run"])
+    kept = kept.drop_duplicates(["method", "split", "seed"], keep="last")
+    return kept[list(names)].sort_values(["method", "split", "seed"], ignore_index=True), len(done) - len(kept)
+
+
+def seeds(engine: sa.Engine, spec: ProtocolSpec, metric: str, condition: str | None = None) -> pd.DataFrame:
+    """Values of the current runs: run, method, split, condition, metric, seed, value, n.
+
+    Args:
+        condition: None for all of them.
+    """
+    kept, _ = current_runs(engine, spec.key)
+    return _values(engine, spec, (metric,), condition, kept)
+
+
+def cells(values: pd.DataFrame) -> pd.DataFrame:
+    """Means with a 95% t interval over runs: method, split (without its fold), condition, metric, mean, low, high, n.
+
+    Args:
+        values: as `seeds` gives them. Where there are folds the runs that count are folds, seeds of one
+            fold being averaged first.
+    """
+    rows = [(*cell, *t_interval(group.to_numpy())) for cell, group in _per_unit(values).groupby(level=CELL)]
+    return pd.DataFrame(rows, columns=[*CELL, "mean", "low", "high", "n"])
+
+
+def ranking(engine: sa.Engine, spec: ProtocolSpec, metric: str, condition: str) -> Ranking:
+    """The board of one protocol, metric and condition, best first."""
+    better = metric_card(metric).higher_is_better
+    kept, set_aside = current_runs(engine, spec.key)
+    constant = f"{metric}/{MAJORITY}"
+    both = _values(engine, spec, (metric, constant), condition, kept)
+    values, majority = both[both["metric"] == metric], both.loc[both["metric"] == constant, "value"]
+    failed = _failed(engine, spec.key)
+    table = cells(values).drop(columns=CELL[1:]).set_index("method")
+    per_method = kept.groupby("method")
+    for name, how in (("base", "first"), ("parameters", "max"), ("fit_seconds", "mean")):
+        table[name] = per_method[name].agg(how)
+    table["failed"] = failed["method"].value_counts().reindex(table.index, fill_value=0)
+    cards = [zoo.METHODS.get(base) for base in table["base"]]
+    table["title"] = [card.title if card else base for card, base in zip(cards, table["base"], strict=True)]
+    table["unimodal"] = [bool(card) and len(card.modalities) == 1 for card in cards]
+    table["best"], table["worst"] = _ranks(values, better)
+    table = table.sort_values("mean", ascending=better is False, kind="stable").reset_index()
+    order = "method base title unimodal best worst mean low high n parameters fit_seconds failed".split()
+    said = float(majority.mean()) if len(majority) else None
+    return Ranking(table[order], said, _absent(spec, table, kept, failed), set_aside)
+
+
+def openings(engine: sa.Engine, key: str | None = None, method: str | None = None) -> pd.DataFrame:
+    """How often a test split was opened: protocol, method, openings, runs."""
+    count = sa.func.count
+    query = sa.select(
+        test_openings.c.protocol,
+        test_openings.c.method,
+        count().label("openings"),
+        count(test_openings.c.run.distinct()).label("runs"),
+    )
+    for column, wanted in ((test_openings.c.protocol, key), (test_openings.c.method, method)):
+        query = query if wanted is None else query.where(column == wanted)
+    return _frame(
+        engine, query.group_by(test_openings.c.protocol, test_openings.c.method).order_by("protocol", "method")
+    )
+
+
+def methods(engine: sa.Engine) -> pd.DataFrame:
+    """Every method that was run: method, base."""
+    return _frame(engine, sa.select(runs.c.method, runs.c.base).distinct().order_by("method", "base"))
+
+
+def runs_of(engine: sa.Engine, method: str, key: str) -> list[dict[str, Any]]:
+    """Rows of a method's runs under a protocol, newest first, the manifest read."""
+    query = sa.select(runs).where(runs.c.method == method, runs.c.protocol == key)
+    with engine.connect() as connection:
+        found = connection.execute(query.order_by(runs.c.created.desc(), runs.c.split, runs.c.seed)).mappings().all()
+    return [{**row, "manifest": json.loads(row["manifest"])} for row in found]
+
+
+def history(roots: Sequence[Path], bundle: str) -> pd.DataFrame | None:
+    """Learning curve of one run from the first root that holds its bundle; None where none does."""
+    for root in roots:
+        path = Path(root) / bundle / "history.csv"
+        if path.is_file():
+            return pd.read_csv(path)
+    return None
+
+
+def stamp(engine: sa.Engine) -> tuple[int, str | None]:
+    """Changes whenever runs come in: what a cache of answers hangs on."""
+    with engine.connect() as connection:
+        return tuple(connection.execute(sa.select(sa.func.count(), sa.func.max(runs.c.created))).one())
+
+
+def _frame(engine: sa.Engine, query: sa.Select) -> pd.DataFrame:
+    with engine.connect() as connection:
+        result = connection.execute(query)
+        return pd.DataFrame(result.all(), columns=list(result.keys()))
+
+
+def _values(
+    engine: sa.Engine, spec: ProtocolSpec, metrics: tuple[str, ...], condition: str | None, kept: pd.DataFrame
+) -> pd.DataFrame:
+    columns = [records.c[name] for name in ("run", *CELL, "seed", "value", "n")]
+    query = sa.select(*columns).where(
+        records.c.protocol == spec.key, records.c.metric.in_(metrics), records.c.origin == "measured"
+    )
+    if condition is not None:
+        query = query.where(records.c.condition == condition)
+    found = _frame(engine, query)
+    return found[found["run"].isin(kept["run"])].sort_values([*CELL, "seed"], ignore_index=True)
+
+
+def _largest(frame: pd.DataFrame, within: str, group: str) -> pd.DataFrame:
+    """Rows of the largest group in each ``within``; of equally large ones the newest."""
+    sizes = frame.groupby([within, group], as_index=False).agg(size=("run", "size"), newest=("created", "max"))
+    wins = sizes.sort_values(["size", "newest", group]).drop_duplicates(within, keep="last")
+    return frame.merge(wins[[within, group]], on=[within, group])
+
+
+def _per_unit(values: pd.DataFrame) -> pd.Series:
+    """One value for each cell and fold, or seed where there are no folds; indexed by CELL and unit."""
+    kind = values["split"].str.replace("/.*", "", regex=True)
+    unit = values["split"].where(kind != values["split"], values["seed"].astype(str))
+    return values.assign(split=kind, unit=unit).groupby([*CELL, "unit"])["value"].mean()
+
+
+def _ranks(values: pd.DataFrame, better: bool | None) -> tuple[pd.Series, pd.Series]:
+    if better is None or values.empty:
+        return pd.Series(dtype="Int64"), pd.Series(dtype="Int64")
+    per_unit = _per_unit(values).reset_index()
+    by_method = {m: dict(zip(g["unit"], g["value"], strict=True)) for m, g in per_unit.groupby("method")}
+    ranges = pd.DataFrame(rank_ranges(by_method, better), index=["best", "worst"]).T
+    return ranges["best"], ranges["worst"]
+
+
+def _failed(engine: sa.Engine, key: str) -> pd.DataFrame:
+    query = sa.select(runs.c.method, runs.c.base, runs.c.reason).where(
+        runs.c.protocol == key, runs.c.status == "failed"
+    )
+    return _frame(engine, query.order_by(runs.c.created))
+
+
+def _absent(spec: ProtocolSpec, table: pd.DataFrame, kept: pd.DataFrame, failed: pd.DataFrame) -> pd.DataFrame:
+    """Why a method is not on the board; a method that is missing without a word looks like a bad one."""
+    rows = []
+    for name, group in failed.groupby("method"):
+        if name not in set(kept["method"]):
+            rows.append((name, f"all {len(group)} runs failed; the last: {group['reason'].iloc[-1]}"))
+    for name in kept["method"].unique():
+        if name not in set(table["method"]):
+            rows.append((name, "was run, but has no record for this metric and condition"))
+    for name in zoo.METHODS:
+        if name in {*kept["base"], *failed["base"]}:
+            continue
+        try:
+            zoo.takes(name, spec.modalities)
+            rows.append((name, f"not run yet: fuseboard run {name} --protocol {spec.key}"))
+        except ValueError as error:
+            rows.append((name, str(error)))
+    return pd.DataFrame(rows, columns=["method", "reason"])

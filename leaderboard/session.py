@@ -1,0 +1,71 @@
+"""What every page of the board starts with: the store, the bundles, and choices that stand in the address."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import streamlit as st
+
+from leaderboard import queries, store
+from protocols.spec import ProtocolSpec
+
+RUN_FIRST = "fuseboard run all --protocol synthetic@1\nfuseboard ingest"
+
+
+def open_store() -> sa.Engine:
+    """The store that FUSEBOARD_DATABASE_URL names; without one the page says what to do and ends."""
+    url = os.environ.get("FUSEBOARD_DATABASE_URL")
+    if not url:
+        st.error("FUSEBOARD_DATABASE_URL is not set, so the board does not know its database. Start it with:")
+        st.code("fuseboard serve", language=None)
+        st.stop()
+    try:
+        return _connect(url)
+    except store.StoreError as error:
+        st.error(plain(str(error)))
+        st.stop()
+
+
+@st.cache_resource(show_spinner=False)
+def _connect(url: str) -> sa.Engine:
+    return store.connect(url)
+
+
+def bundle_roots() -> list[Path]:
+    """Where learning curves are looked for: the user's bundles, then those of the package."""
+    own = os.environ.get("FUSEBOARD_BUNDLE_ROOT")
+    return [*([Path(own)] if own else []), store.records_root()]
+
+
+def require_protocols(engine: sa.Engine) -> dict[str, ProtocolSpec]:
+    """Protocols with a run; where there is none the page names the next command and ends."""
+    found = queries.protocols(engine)
+    if not found:
+        st.info("No results yet. Run a method, bring its results in, and reload this page:")
+        st.code(RUN_FIRST, language=None)
+        st.stop()
+    return found
+
+
+def choose(
+    label: str, options: Sequence[str], key: str, format_func: Callable[[str], Any] = str, place: Any = st
+) -> str:
+    """A select box whose choice stands in the address, so that a view can be shared, and outlives a change of page."""
+    kept = st.session_state.setdefault("kept", {})
+    asked = st.query_params.get(key)
+    if st.session_state.get(key) not in options:
+        wanted = [choice for choice in (asked, kept.get(key)) if choice in options]
+        if asked is not None and asked not in options and key not in st.session_state:
+            st.warning(f"The address asks for a {label.lower()} that is not here; this is another one.")
+        st.session_state[key] = wanted[0] if wanted else options[0]
+    chosen = place.selectbox(label, options, key=key, format_func=format_func)
+    st.query_params[key] = kept[key] = chosen
+    return chosen
+
+
+def plain(text: str) -> str:
+    """Text for a place that reads Markdown, shown as it is written."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)

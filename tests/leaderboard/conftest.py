@@ -1,0 +1,242 @@
+"""Real bundles in the runner's layout, and a real PostgreSQL, for the tests of the board."""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from leaderboard import store
+from protocols.record import Record, to_jsonl
+from protocols.spec import ProtocolSpec
+
+SPEC = {
+    "name": "unit-test",
+    "version": 1,
+    "title": "A protocol of the tests",
+    "description": "Numbers made up by the tests of the board; nothing was measured.",
+    "dataset": "synthetic",
+    "target": "label",
+    "inputs": {"audio": "steps", "video": "steps"},
+    "split": "synthetic/default",
+    "metrics": ["accuracy", "macro_f1"],
+    "select_on": "validation",
+    "conditions": ["clean", "audio/missing", "video/missing"],
+    "absence": "zeros",
+    "seeds": 5,
+    "budget": {
+        "learning_rate": 0.001,
+        "weight_decay": 0.0,
+        "batch_size": 8,
+        "epochs": 3,
+        "patience": 3,
+        "clip_norm": 1.0,
+    },
+}
+
+
+def protocol(**changes) -> ProtocolSpec:
+    return ProtocolSpec.model_validate({**SPEC, **changes})
+
+
+class Bundles:
+    """Writes bundles below ``root`` as the runner does."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        root.mkdir()
+
+    def add(
+        self,
+        method: str = "late-test",
+        seed: int = 0,
+        accuracy: float = 0.5,
+        *,
+        base: str = "late",
+        spec: ProtocolSpec | None = None,
+        fold: int | None = None,
+        status: str = "completed",
+        reason: str | None = None,
+        created: str = "2026-01-02T03:04:05+00:00",
+        code: str = "c0de",
+        settings: dict | None = None,
+        fingerprint: str = "f1f1",
+        values: dict[tuple[str, str], float] | None = None,
+        run: str | None = None,
+    ) -> Path:
+        """One run; ``values`` maps (condition, metric) to a value, by default made from ``accuracy``."""
+        spec = spec or protocol()
+        identity = f"{method}{seed}{fold}{code}{settings}{fingerprint}{spec.key}"
+        run = run or hashlib.sha256(identity.encode()).hexdigest()[:16]
+        if values is None:
+            values = {}
+            for index, condition in enumerate(spec.conditions):
+                values[condition, "accuracy"] = accuracy * 0.9**index
+                values[condition, "accuracy/majority_class"] = 0.25
+                values[condition, "macro_f1"] = accuracy * 0.8
+        split = "test" if fold is None else f"test/fold{fold}"
+        records = [
+            Record(
+                method=method,
+                protocol=spec.key,
+                split=split,
+                condition=condition,
+                metric=metric,
+                value=value,
+                n=200,
+                seed=seed,
+                origin="measured",
+                source=code,
+                run=run,
+                created=created,
+            )
+            for (condition, metric), value in values.items()
+        ]
+        folder = self.root / spec.key / method / run
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {}
+        if status == "completed":
+            files["records.jsonl"] = to_jsonl(records)
+            files["history.csv"] = "epoch,train_loss,validation_loss,validation_accuracy,seconds\n" + "".join(
+                f"{epoch},{1.4 / epoch},{1.5 / epoch},{accuracy * epoch / 3},0.5\n" for epoch in (1, 2, 3)
+            )
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        manifest = {
+            "schema_version": 1,
+            "run": run,
+            "status": status,
+            "reason": reason,
+            "method": {"name": method, "method": base, "settings": settings or {}},
+            "protocol": spec.model_dump(mode="json"),
+            "fold": fold,
+            "seed": seed,
+            "data": {"dataset": spec.dataset, "target": spec.target, "fingerprint": fingerprint},
+            "code": code,
+            "fuseboard": "0.1.0",
+            "commit": None,
+            "versions": {"python": "3.11", "torch": "2", "numpy": "2"},
+            "hardware": {"cpu": "test", "cores": 2, "device": "cpu"},
+            "parameters": 1234,
+            "epochs": 3,
+            "best_epoch": 3,
+            "seconds": {"load": 0.1, "fit": 2.5, "evaluate": 0.2},
+            "peak_memory_bytes": 10**8,
+            "created": created,
+            "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
+        }
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
+        return folder
+
+    def opened(self, run: str, method: str = "late-test", seed: int = 0, at: str = "2026-01-02T03:04:05+00:00"):
+        line = {"run": run, "method": method, "protocol": "unit-test@1", "split": "test", "seed": seed, "opened": at}
+        with open(self.root / "ledger.jsonl", "a") as ledger:
+            ledger.write(json.dumps(line) + "\n")
+
+
+@pytest.fixture
+def spec() -> ProtocolSpec:
+    return protocol()
+
+
+@pytest.fixture(scope="session")
+def bundles_at() -> type[Bundles]:
+    return Bundles
+
+
+@pytest.fixture
+def bundles(tmp_path) -> Bundles:
+    return Bundles(tmp_path / "bundles")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Path:
+    """A store with its tables; a copy of it starts faster than a migration."""
+    path = tmp_path_factory.mktemp("store") / "board.db"
+    store.connect(f"sqlite:///{path}").dispose()
+    return path
+
+
+@pytest.fixture
+def engine(empty_store, tmp_path):
+    shutil.copy(empty_store, tmp_path / "board.db")
+    engine = store.connect(f"sqlite:///{tmp_path}/board.db")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """Address of a throwaway PostgreSQL: the machine's own server, else the one from PyPI."""
+    if shutil.which("initdb") and shutil.which("pg_ctl"):
+        yield from _own_server()
+        return
+    try:
+        import pgserver
+    except ImportError:
+        pytest.skip("no PostgreSQL: neither initdb and pg_ctl on PATH nor the pgserver package")
+    with tempfile.TemporaryDirectory() as folder:
+        server = pgserver.get_server(folder)
+        yield server.get_uri()
+        server.cleanup()
+
+
+def _own_server():
+    who = {}
+    if os.geteuid() == 0:  # initdb refuses root
+        import pwd
+
+        try:
+            user = pwd.getpwnam("postgres")
+        except KeyError:
+            pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres")
+        who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    folder = Path(tempfile.mkdtemp(prefix="fuseboard-pg-"))  # short: it holds a socket
+    if who:
+        os.chown(folder, who["user"], who["group"])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    quiet = {"cwd": folder, "check": True, "stdout": subprocess.DEVNULL, **who}
+    data = str(folder / "data")
+    options = (
+        f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder} "
+        "-c fsync=off -c synchronous_commit=off -c shared_buffers=32MB"
+    )
+    subprocess.run(
+        ["initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"], **quiet
+    )
+    subprocess.run(["pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start"], **quiet)
+    try:
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run(["pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server, request) -> str:
+    """Address of an empty database of this test's own."""
+    address = sa.make_url(postgres_server).set(drivername="postgresql+psycopg")
+    name = "t" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20]
+    admin = sa.create_engine(address, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    yield address.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path) -> str:
+    """Each supported database in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/either.db"
+    return request.getfixturevalue("postgres_url")

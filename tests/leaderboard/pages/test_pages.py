@@ -1,0 +1,182 @@
+"""Every page as Streamlit runs it, without a browser."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import leaderboard
+import zoo
+from leaderboard import store
+from zoo import Method
+
+PAGES = Path(leaderboard.__file__).parent / "pages"
+CARD = Method(
+    "late",
+    "zoo.late:X",
+    "Late fusion",
+    "a test",
+    "Adds *scores*.",
+    ("audio", "video"),
+    2,
+    "late",
+    "none",
+    "nothing",
+    ("It is a test.",),
+    "generic",
+    "late",
+)
+
+
+@pytest.fixture
+def page(engine, bundles, monkeypatch):
+    """Opens a page over whatever was ingested."""
+    monkeypatch.setenv("FUSEBOARD_DATABASE_URL", str(engine.url))
+    monkeypatch.setenv("FUSEBOARD_BUNDLE_ROOT", str(bundles.root))
+    monkeypatch.setattr(zoo, "METHODS", {"late": CARD})
+
+    def run(name, **query):
+        at = AppTest.from_file(PAGES / f"{name}.py", default_timeout=60)
+        for key, value in query.items():
+            at.query_params[key] = value
+        at.run()
+        assert not at.exception
+        return at
+
+    return run
+
+
+@pytest.fixture
+def filled(engine, bundles):
+    for seed in range(5):
+        folder = bundles.add("late-test", seed, 0.70 + seed / 100, settings={"width": 40})
+        bundles.opened(folder.name, seed=seed)
+        bundles.add("other-test", seed, 0.40 + seed / 100)
+    bundles.add("late-test", 9, status="failed", reason="loss is not finite")
+    store.ingest(engine, bundles.root)
+
+
+def said(at):
+    kinds = (at.markdown, at.caption, at.header, at.subheader, at.info, at.warning, at.error, at.code)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+@pytest.mark.usefixtures("filled")
+def test_ranking_shows_the_records(page):
+    at = page("ranking")
+    table = at.dataframe[0].value
+    assert list(table["Accuracy"]) == [pytest.approx(0.72), pytest.approx(0.42)]
+    assert list(table["n"]) == [5, 5]
+    assert list(table["Failed runs"]) == [1, 0]
+    assert table["Method"][0] == "method?method=late-test&protocol=unit-test%401"
+    assert at.header[0].value == "A protocol of the tests"
+    everywhere = at.dataframe[1].value
+    assert everywhere.loc["late-test", "clean"] == "72.0 ± 2.0 %"
+    assert list(everywhere.columns) == ["clean", "audio/missing", "video/missing"]
+
+
+@pytest.mark.usefixtures("filled")
+def test_ranking_follows_the_choices(page):
+    at = page("ranking")
+    at.selectbox(key="condition").set_value("audio/missing").run()
+    assert at.dataframe[0].value["Accuracy"][0] == pytest.approx(0.72 * 0.9)
+    at.selectbox(key="metric").set_value("macro_f1").run()
+    assert at.dataframe[0].value["Macro F1"][0] == pytest.approx(0.72 * 0.8)
+    assert "macro_f1" in at.query_params["metric"]
+
+
+@pytest.mark.usefixtures("filled")
+def test_an_address_opens_its_view(page):
+    at = page("ranking", metric="macro_f1")
+    assert at.selectbox(key="metric").value == "macro_f1"
+    at = page("ranking", metric="nonsense")
+    assert at.selectbox(key="metric").value == "accuracy"
+    assert "metric that is not here" in at.warning[0].value
+
+
+@pytest.mark.usefixtures("filled")
+def test_method_tells_card_results_runs_and_openings(page):
+    at = page("method", method="late-test")
+    text = said(at)
+    assert at.header[0].value == "Late fusion"
+    assert r"Adds \*scores\*\." in text  # shown, not interpreted
+    assert "It is a test" in text
+    assert "opened 5 times by 5 runs" in text
+    assert "width: 40" in text
+    results, runs = (frame.value for frame in at.dataframe)
+    assert results["Accuracy"][0] == "72.0 ± 2.0 %"
+    assert sorted(runs["Status"]) == ["completed"] * 5 + ["failed"]
+    assert "loss is not finite" in set(runs["Reason"])
+
+
+@pytest.mark.usefixtures("filled")
+def test_download_offers_the_protocol(page):
+    at = page("download", level="cells", format="parquet")
+    text = said(at)
+    assert "fuseboard export --protocol unit-test@1 --level cells --format parquet" in text
+    assert "CC BY 4" in text
+    assert list(at.dataframe[0].value.columns)[-4:] == ["mean", "low", "high", "n"]
+
+
+@pytest.mark.parametrize("name", ["ranking", "download"])
+def test_an_empty_store_names_the_next_command(page, name):
+    assert "fuseboard ingest" in said(page(name))
+
+
+def test_a_method_that_was_not_run_has_a_card_and_the_next_command(page):
+    text = said(page("method"))
+    assert "Late fusion" in text
+    assert "fuseboard run late --protocol synthetic@1" in text
+
+
+def test_a_protocol_where_everything_failed_says_so(page, engine, bundles):
+    bundles.add(status="failed", reason="out of memory")
+    store.ingest(engine, bundles.root)
+    at = page("ranking")
+    assert "out of memory" in at.dataframe[0].value["Why"][0]
+
+
+def test_text_of_users_is_never_html(page, engine, bundles, monkeypatch):
+    hostile = "<img src=x onerror=alert(1)>"
+    bundles.add(hostile, base=hostile, status="failed", reason=f"**{hostile}**")
+    bundles.add(hostile, seed=1, base=hostile)
+    store.ingest(engine, bundles.root)
+    for name in ("ranking", "method", "download"):
+        at = page(name)
+        texts = [element.value for kind in (at.markdown, at.header, at.warning) for element in kind]
+        assert not any(re.search(r"(?<!\\)(<img|\*\*<)", text) for text in texts)
+        assert not any(element.allow_html for element in at.markdown)
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"), [("", "fuseboard serve"), ("postgresql://127.0.0.1:1/x", "Nothing is lost")]
+)
+def test_a_store_that_cannot_be_opened_is_explained(page, monkeypatch, url, wanted):
+    monkeypatch.setenv("FUSEBOARD_DATABASE_URL", url)
+    assert wanted in said(page("ranking"))
+
+
+def test_the_app_opens_the_ranking(page, monkeypatch):
+    at = AppTest.from_file(PAGES.parent / "app.py", default_timeout=60).run()
+    assert not at.exception
+    assert "No results yet" in at.info[0].value
+
+
+def test_pages_load_no_torch_ray_or_mlflow(engine, bundles):
+    """In a process of its own: others in this one may have imported them."""
+    bundles.add()
+    store.ingest(engine, bundles.root)
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest\n"
+        f"for name in ('ranking', 'method', 'download'):\n"
+        f"    at = AppTest.from_file(f'{PAGES}/{{name}}.py', default_timeout=60).run()\n"
+        "    assert not at.exception, at.exception\n"
+        "print(sorted({'torch', 'ray', 'mlflow'} & set(sys.modules)))"
+    )
+    environment = os.environ | {"FUSEBOARD_DATABASE_URL": str(engine.url), "PYTHONPATH": str(PAGES.parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]", done.stderr[-2000:]

@@ -1,0 +1,210 @@
+"""The board in a real browser: every page opens, filters work, downloads hold the records."""
+
+import hashlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import leaderboard
+from leaderboard import store
+from protocols.record import FIELDS, KEY, read_jsonl
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on PATH: apt-get install -y chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def results(bundles_at, tmp_path_factory):
+    """Made-up results of two methods."""
+    bundles = bundles_at(tmp_path_factory.mktemp("board") / "bundles")
+    for seed in range(3):
+        bundles.add("mult-test", seed, 0.70 + seed / 100, base="mult")
+        bundles.add("audio-test", seed, 0.40 + seed / 100, base="audio_only")
+    return bundles.root
+
+
+@pytest.fixture(scope="module")
+def board(results):
+    """Address of a board over these results."""
+    url, log_path = f"sqlite:///{results.parent}/board.db", results.parent / "server.log"
+    engine = store.connect(url)
+    store.ingest(engine, results)
+    engine.dispose()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    places = {
+        "FUSEBOARD_DATABASE_URL": url,
+        "FUSEBOARD_BUNDLE_ROOT": str(results),
+        "PYTHONPATH": str(Path(leaderboard.__file__).parents[1]),
+    }
+    with open(log_path, "w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "leaderboard", f"--server.port={port}"],
+            env=os.environ | places,
+            stdout=log,
+            stderr=log,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/_stcore/health", server, log_path)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def wait_for(url, server, log):
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    pytest.fail(f"the board did not start: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture
+def page(browser, board):
+    """A page that must neither complain nor ask another machine for anything."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1800}, accept_downloads=True)
+    page.set_default_timeout(60_000)
+    trouble = []
+
+    def hear(message):
+        # Opened below its root, a page first tries the server's own addresses below that place, too.
+        if message.type == "error" and "/_stcore/" not in message.location["url"]:
+            trouble.append(f"{message.text} {message.location['url']}")
+
+    def watch(request):
+        if not request.url.startswith((board, "data:", "blob:")):
+            trouble.append(f"asked for {request.url}")
+
+    page.on("console", hear)
+    page.on("request", watch)
+    page.board = board
+    yield page
+    page.close()
+    assert trouble == []
+
+
+def choose(page, label, option):
+    page.get_by_role("combobox", name=re.compile(label)).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def column(page, place, number=0):
+    """A column of a data grid, as it tells it to screen readers, that is, before it is formatted."""
+    table = page.get_by_test_id("stDataFrame").nth(number)
+    table.locator("table td").first.wait_for(state="attached")
+    return table.locator(f"table td:nth-child({place})").all_inner_texts()
+
+
+def soon(read, wanted):
+    """Wait until what the page shows is what is wanted."""
+    deadline = time.monotonic() + 60
+    while (found := read()) != wanted and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert found == wanted
+
+
+def accuracies(page):
+    return [round(float(text), 6) for text in column(page, 3)]
+
+
+def test_ranking_shows_filters_and_shares(page):
+    page.goto(page.board)
+    page.get_by_role("heading", name="A protocol of the tests").wait_for()
+    page.get_by_test_id("stVegaLiteChart").locator("svg.marks").get_by_text("mult-test").wait_for()
+    soon(lambda: accuracies(page), [0.71, 0.41])
+    choose(page, "Condition", "audio/missing")
+    soon(lambda: accuracies(page), [0.639, 0.369])
+    page.wait_for_url(re.compile("condition=audio%2Fmissing"))
+    shared = page.url
+    page.goto("about:blank")
+    page.goto(shared)
+    page.get_by_role("heading", name="A protocol of the tests").wait_for()
+    soon(lambda: accuracies(page), [0.639, 0.369])
+
+
+def test_a_name_in_the_ranking_leads_to_its_method(page):
+    page.goto(page.board)
+    page.get_by_role("heading", name="A protocol of the tests").wait_for()
+    soon(lambda: accuracies(page), [0.71, 0.41])
+    box = page.get_by_test_id("stDataFrame").first.bounding_box()
+    for x in range(100, 300, 25):  # the width of the first column is the browser's choice
+        page.mouse.move(box["x"] + x, box["y"] + 85)
+        page.wait_for_timeout(100)
+        if page.evaluate("getComputedStyle(document.querySelector('.dvn-scroller')).cursor") == "pointer":
+            break
+    with page.context.expect_page() as opened:
+        page.mouse.click(box["x"] + x, box["y"] + 85)
+    opened.value.get_by_role("heading", name="Results under unit-test@1").wait_for()
+    assert "method=audio-test" in opened.value.url
+
+
+def test_the_method_page_shows_every_run(page):
+    page.goto(f"{page.board}/method?method=mult-test&protocol=unit-test%401")
+    page.get_by_role("heading", name="Results under unit-test@1").wait_for()
+    page.get_by_test_id("stVegaLiteChart").nth(3).locator("svg.marks").wait_for()
+    assert column(page, 2)[0] == "71.0 ± 2.5 %"
+    assert column(page, 4, number=1) == ["completed"] * 3
+
+
+def test_navigation_reaches_every_page(page):
+    page.goto(page.board)
+    page.get_by_role("heading", name="A protocol of the tests").wait_for()
+    page.get_by_role("link", name="Method").click()
+    page.get_by_role("heading", name="Settings").wait_for()
+    page.get_by_role("link", name="Download").click()
+    page.get_by_role("heading", name="What the columns mean").wait_for()
+    page.get_by_role("link", name="Ranking").click()
+    page.get_by_role("heading", name="Every condition").wait_for()
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet", "json"])
+def test_the_download_holds_the_records(page, results, tmp_path, format):
+    page.goto(f"{page.board}/download?format={format}")
+    button = page.get_by_role("button", name=re.compile("Download unit-test"))
+    button.wait_for()
+    with page.expect_download() as waiting:
+        button.click()
+    path = tmp_path / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    assert path.name == f"unit-test-v1-seeds.{format}"
+    page.get_by_text(hashlib.sha256(path.read_bytes()).hexdigest()).wait_for()
+    if format == "csv":
+        frame = pd.read_csv(path, converters={"value": float})
+    else:
+        frame = pd.read_parquet(path) if format == "parquet" else pd.read_json(path, precise_float=True)
+    assert tuple(frame.columns) == FIELDS
+    found = frame.set_index(list(KEY))["value"].to_dict()
+    wanted = [record for file in results.glob("*/*/*/records.jsonl") for record in read_jsonl(file)]
+    assert found == {tuple(getattr(record, name) for name in KEY): record.value for record in wanted}

@@ -1,0 +1,56 @@
+import json
+
+import pandas as pd
+
+from leaderboard.charts import KINDS, curves_chart, ranking_chart, seeds_chart
+
+TABLE = pd.DataFrame(
+    {
+        "method": ["late", "audio"],
+        "unimodal": [False, True],
+        "mean": [0.7, 0.5],
+        "low": [0.65, float("nan")],
+        "high": [0.75, float("nan")],
+        "n": [5, 1],
+    }
+)
+
+
+def test_ranking_draws_every_method_and_the_majority_class():
+    chart = ranking_chart(TABLE, "accuracy", 0.25)
+    late, audio = chart["data"]["values"]
+    assert (late["mean"], late["low"], late["high"], late["kind"]) == (0.7, 0.65, 0.75, "fusion")
+    assert (audio["low"], audio["kind"]) == (None, "unimodal baseline")
+    assert chart["layer"][0]["encoding"]["y"]["sort"] == ["late", "audio"]
+    assert chart["layer"][2]["data"]["values"] == [{"at": 0.25, "text": "majority class 25.0 %"}]
+    json.dumps(chart, allow_nan=False)  # a browser refuses NaN
+
+
+def test_without_a_majority_class_there_is_no_line():
+    assert len(ranking_chart(TABLE, "accuracy", None)["layer"]) == 2
+
+
+def test_kinds_differ_in_colour_and_in_shape():
+    colours, shapes = zip(*KINDS.values(), strict=True)
+    assert len(set(colours)) == len(set(shapes)) == len(KINDS)
+
+
+def test_each_run_is_a_point_of_its_own():
+    values = pd.DataFrame(
+        {
+            "condition": ["clean"] * 3,
+            "split": ["test", "test", "test/fold2"],
+            "seed": [0, 1, 0],
+            "value": [0.1, 0.2, 0.3],
+        }
+    )
+    chart = seeds_chart(values, "accuracy", ["clean"])
+    assert [point["run"] for point in chart["data"]["values"]] == ["seed 0", "seed 1", "fold2"]
+    assert len(set(chart["encoding"]["color"]["scale"]["range"])) == 3
+
+
+def test_curves_keep_gaps():
+    curve = pd.DataFrame({"epoch": [1, 2], "train_loss": [1.5, float("nan")]})
+    chart = curves_chart({"seed 0": curve}, "train_loss")
+    assert [point["value"] for point in chart["data"]["values"]] == [1.5, None]
+    json.dumps(chart, allow_nan=False)
