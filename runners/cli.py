@@ -11,9 +11,10 @@ app = typer.Typer(
     help="Attention-based audio-visual fusion: run methods under shared protocols, rank, download.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: importing the rich one takes longer than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="The data sets: what they are, whether yours is complete, decoding.", no_args_is_help=True)
+data_app = typer.Typer(help="Data sets: list, check, prepare.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 WRONG_INPUT, FAILED, INTERRUPTED = 2, 1, 130
@@ -219,7 +220,10 @@ def data_check(
     data_root: DataRoot = None,
     json: Json = False,
 ):
-    """Say what is missing or wrong, and where to get it. Exit code 1 if anything is."""
+    """Say what is missing or wrong, and where to get it.
+
+    Exit code 1 if anything is.
+    """
     from protocols.datasets import DATASETS
     from runners.settings import Settings
 
@@ -302,9 +306,9 @@ def run(
     cluster: Cluster = None,
     json: Json = False,
 ):
-    """Train and evaluate methods under a protocol; write one bundle a run and index it.
+    """Train and score methods, one bundle a run.
 
-    Finished runs are not repeated: the same command goes on where it was interrupted.
+    Everything is scored under the protocol's own conditions, and the bundles are indexed for the board. Finished runs are not repeated: the same command goes on where it was interrupted.
     """
     from protocols.spec import load
     from runners.settings import SETTINGS, Settings
@@ -318,6 +322,8 @@ def run(
     from runners.trial import plan
 
     experiments, skipped = plan(chosen, spec, found, seeds=seeds, progress=each)
+    if spec.folds and seeds:
+        _say(f"{spec.key} has {spec.folds} folds, each run once; --seeds changes nothing.")
     for name, reason in skipped.items():
         _say(f"skipped {name}: {reason}")
     if not experiments:
@@ -373,7 +379,10 @@ def ingest(
     database_url: DatabaseUrl = None,
     json: Json = False,
 ):
-    """Index the bundles, and the results that come with the package, in the database. Twice is the same as once."""
+    """Index bundles in the database.
+
+    Those below the bundle root, and those that come with the package. Twice is the same as once.
+    """
     from leaderboard.store import records_root
     from runners.settings import Settings
 
@@ -413,7 +422,7 @@ def board(
     database_url: DatabaseUrl = None,
     json: Json = False,
 ):
-    """Print the ranking: mean with interval, seeds, and which ranks the numbers really separate."""
+    """Print a ranking: intervals, ties, seeds."""
     from runners.settings import Settings
 
     found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)

@@ -111,10 +111,10 @@ def connect(url: str):
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
     from mlflow import MlflowClient
 
+    for chatty in ("alembic", "mlflow"):  # after the import, which sets levels of its own
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     client = MlflowClient(url)
     if client.get_experiment_by_name(EXPERIMENT) is None:
         client.create_experiment(EXPERIMENT)
