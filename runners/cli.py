@@ -308,7 +308,8 @@ def run(
 ):
     """Train and score methods, one bundle a run.
 
-    Everything is scored under the protocol's own conditions, and the bundles are indexed for the board. Finished runs are not repeated: the same command goes on where it was interrupted.
+    Everything is scored under the protocol's own conditions, and the bundles are indexed for the board.
+    Finished runs are not repeated: the same command goes on where it was interrupted.
     """
     from protocols.spec import load
     from runners.settings import SETTINGS, Settings
