@@ -366,9 +366,10 @@ def _execute(experiments: list, found, backend: str) -> list[dict]:
             else:
                 manifest = _json.loads((outcome.place / "manifest.json").read_text())
                 row |= {"status": manifest["status"], "reason": manifest["reason"], "bundle": str(outcome.place)}
-                row |= {"epochs": manifest["epochs"], "seconds": manifest["seconds"].get("fit")}
+                row |= {"epochs": manifest["epochs"], "seconds": manifest["seconds"]["fit"]}
+                row |= {"peak_memory_gib": round(manifest["peak_memory_bytes"] / 2**30, 2)}
             rows.append(row)
-            ended = row["reason"] or f"{row['epochs']} epochs, {row['seconds']:.0f} s"
+            ended = row["reason"] or "{epochs} epochs, {seconds:.0f} s, {peak_memory_gib} GiB".format(**row)
             progress.outcome(outcome, f"{row['method']} {row['split']} seed {row['seed']}: {row['status']}, {ended}")
     return rows
 
