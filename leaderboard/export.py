@@ -23,8 +23,8 @@ MEANING = {
     "protocol": "name@version of the protocol; numbers of two protocols are never comparable",
     "split": "test, or test/fold3 where the protocol has folds; without the fold in cells",
     "condition": "what was done to the test input: clean, audio/white_noise/-5dB, video/missing",
-    "metric": "what was computed; /majority_class is the score of always predicting the majority class of the "
-    "training labels",
+    "metric": "what was computed; /majority_class is what always answering the most frequent class of the "
+    "scored items would reach",
     "value": "in the metric's own unit; fractions are in [0, 1], never percent",
     "n": "seeds: scored examples (or steps) behind the value; cells: runs (seeds or folds) behind the mean",
     "seed": "of the initial weights and the order of the examples; empty for published numbers",

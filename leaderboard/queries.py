@@ -32,7 +32,7 @@ class Ranking:
         table: one row a method, best mean first: method, base, title, unimodal, best and worst (ranks
             that the evidence leaves open), mean, low, high, n, parameters, fit_seconds (mean over
             runs), failed (runs).
-        majority: what predicting the majority class of the training labels scores, mean over runs.
+        majority: what always answering the most frequent class of the scored items reaches, mean over runs.
         absent: method and reason, for those of the zoo without a row and those that only failed.
         set_aside: completed runs of other data, settings or code, which the table leaves out.
     """
