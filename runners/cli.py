@@ -6,6 +6,21 @@ from typing import Annotated
 
 import typer
 
+from runners import data_cli
+from runners.options import (
+    FAILED,
+    INTERRUPTED,
+    WRONG_INPUT,
+    BundleRoot,
+    CacheRoot,
+    Cluster,
+    DatabaseUrl,
+    DataRoot,
+    Json,
+    TrackingUrl,
+)
+from runners.output import listed, print_ranking, print_rows, ranking_rows, say
+
 app = typer.Typer(
     name="fuseboard",
     help="Attention-based audio-visual fusion: run methods under shared protocols, rank, download.",
@@ -14,18 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: importing the rich one takes longer than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Data sets: list, check, prepare.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(data_app, name="data")
-
-WRONG_INPUT, FAILED, INTERRUPTED = 2, 1, 130
-
-DataRoot = Annotated[Path | None, typer.Option(help="Folder that holds the data sets you brought.")]
-CacheRoot = Annotated[Path | None, typer.Option(help="Folder for decoded data; safe to delete.")]
-BundleRoot = Annotated[Path | None, typer.Option(help="Folder of result bundles.")]
-DatabaseUrl = Annotated[str | None, typer.Option(help="SQLite or PostgreSQL URL of the index.")]
-TrackingUrl = Annotated[str | None, typer.Option(help="MLflow tracking store, or 'off'.")]
-Cluster = Annotated[str | None, typer.Option(help="Ray cluster: 'local', 'auto' or an address.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
+app.add_typer(data_cli.app, name="data")
 
 
 def main() -> None:
@@ -33,13 +37,13 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        _say("Interrupted. The same command goes on from the last finished epoch.")
+        say("Interrupted. The same command goes on from the last finished epoch.")
         sys.exit(INTERRUPTED)
     except (ValueError, RuntimeError, OSError) as error:
         code = _exit_code(error)
         if code is None:
             raise
-        _say(f"Error: {error}")
+        say(f"Error: {error}")
         sys.exit(code)
 
 
@@ -63,31 +67,6 @@ def _exit_code(error: Exception) -> int | None:
     return None
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _show(rows: list[dict], as_json: bool, empty: str) -> None:
-    """Rows as a table, or as JSON."""
-    if as_json:
-        import json
-
-        print(json.dumps(rows, indent=2))
-        return
-    if not rows:
-        print(empty)
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    table = Table(*rows[0], box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text("–" if value is None else str(value)) for value in row.values()))
-    console.print(table)
-
-
 @app.command()
 def methods(show: Annotated[str | None, typer.Option(help="Print the card of one method.")] = None, json: Json = False):
     """List the methods, or print the card of one."""
@@ -95,18 +74,18 @@ def methods(show: Annotated[str | None, typer.Option(help="Print the card of one
 
     if show is None:
         columns = ("name", "title", "fusion_stage", "modalities", "evidence", "preset", "paper")
-        rows = [{name: _text(getattr(card, name)) for name in columns} for card in zoo.METHODS.values()]
-        _show(rows, json, "")
+        rows = [{name: listed(getattr(card, name)) for name in columns} for card in zoo.METHODS.values()]
+        print_rows(rows, json)
         return
     try:
         card = zoo.method(show)
     except KeyError as error:
-        _say(f"Error: {error.args[0]}")
+        say(f"Error: {error.args[0]}")
         raise typer.Exit(WRONG_INPUT) from None
     if json:
         from dataclasses import asdict
 
-        _show(asdict(card), True, "")
+        print_rows(asdict(card), True)
         return
     from dataclasses import fields
 
@@ -117,11 +96,7 @@ def methods(show: Annotated[str | None, typer.Option(help="Print the card of one
             for line in value or ("nothing known",):
                 print(f"  - {line}")
         else:
-            print(f"{field.name:13} {_text(value)}")
-
-
-def _text(value) -> str:
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+            print(f"{field.name:13} {listed(value)}")
 
 
 @app.command()
@@ -138,14 +113,14 @@ def protocols(
                 "protocol": key,
                 "title": spec.title,
                 "data set": spec.dataset,
-                "modalities": _text(spec.modalities),
+                "modalities": listed(spec.modalities),
                 "primary metric": spec.metrics[0],
                 "primary condition": spec.conditions[0],
                 "runs": f"{spec.folds} folds" if spec.folds else f"{spec.seeds} seeds",
             }
             for key, spec in committed().items()
         ]
-        _show(rows, json, "")
+        print_rows(rows, json)
         return
     spec = load(show)
     if json:
@@ -183,113 +158,13 @@ def settings(
         }
         for name, setting in SETTINGS.items()
     ]
-    _show(rows, json, "")
+    print_rows(rows, json)
 
 
 def _without_password(url: str) -> str:
     import re
 
     return re.sub(r"(://[^:/@]+):[^@/]+@", r"\1:***@", url)
-
-
-@data_app.command("list")
-def data_list(json: Json = False):
-    """List the data sets: what they hold, licence, home."""
-    from protocols.datasets import DATASETS, dataset
-
-    rows = []
-    for name in DATASETS:
-        card = dataset(name).CARD
-        rows.append(
-            {
-                "data set": name,
-                "title": card.title,
-                "modalities": _text(tuple(card.inputs)) or "any",
-                "targets": _text(card.targets) or "any",
-                "counts": ", ".join(f"{n} {what}" for what, n in card.counts.items()),
-                "licence": card.licence,
-                "home": card.home,
-            }
-        )
-    _show(rows, json, "")
-
-
-@data_app.command("check")
-def data_check(
-    names: Annotated[list[str] | None, typer.Argument(help="Data sets; all when none is named.")] = None,
-    data_root: DataRoot = None,
-    json: Json = False,
-):
-    """Say what is missing or wrong, and where to get it.
-
-    Exit code 1 if anything is.
-    """
-    from protocols.datasets import DATASETS
-    from runners.settings import Settings
-
-    root = Settings.resolve(data_root=data_root).data_root
-    wanted = names or [name for name in DATASETS if name != "features"]
-    rows = [{"data set": name, "problems": _check(name, root)} for name in wanted]
-    if json:
-        _show(rows, True, "")
-    else:
-        for row in rows:
-            print(f"{row['data set']}: {'complete' if not row['problems'] else ''}".rstrip())
-            for problem in row["problems"]:
-                print(f"  - {problem}")
-    if any(row["problems"] for row in rows):
-        raise typer.Exit(FAILED)
-
-
-def _check(name: str, root: Path) -> list[str]:
-    from protocols.datasets import dataset
-
-    base, _, folder = name.partition("/")
-    try:
-        module = dataset(base)
-    except KeyError as error:
-        _say(f"Error: {error.args[0]}")
-        raise typer.Exit(WRONG_INPUT) from None
-    return module.check(root, **({"folder": folder} if folder else {}))
-
-
-@data_app.command("prepare")
-def data_prepare(
-    protocol: Annotated[str, typer.Argument(help="A protocol: its data are decoded, standardised and described.")],
-    data_root: DataRoot = None,
-    cache_root: CacheRoot = None,
-    json: Json = False,
-):
-    """Decode the data of a protocol once, and say what is in them."""
-    import numpy as np
-
-    from protocols.spec import load
-    from protocols.split import read_split
-    from runners.console import each
-    from runners.settings import Settings
-    from runners.trial import load_examples, split_path
-
-    spec, found = load(protocol), Settings.resolve(data_root=data_root, cache_root=cache_root)
-    examples = load_examples(spec, found.data_root, found.cache_root, each)
-    parts = read_split(
-        split_path(spec, found.data_root), examples.ids, folds=spec.folds, fold=1 if spec.folds else None
-    )
-    rows = []
-    for modality, stream in examples.streams.items():
-        steps = [len(stream.features(stream.raw(i))) for i in np.concatenate(list(parts.values()))[:100]]
-        rows.append(
-            {
-                "modality": modality,
-                "representation": spec.inputs[modality],
-                "width": stream.width,
-                "steps (min, mean, max of 100)": f"{min(steps)}, {np.mean(steps):.1f}, {max(steps)}",
-            }
-        )
-    _show(rows, json, "")
-    if not json:
-        sizes = ", ".join(f"{len(index)} {part}" for part, index in parts.items())
-        print(f"{len(examples.ids)} examples ({sizes}), {len(examples.classes)} classes: {', '.join(examples.classes)}")
-        print(f"fingerprint {examples.fingerprint}")
 
 
 @app.command()
@@ -317,28 +192,28 @@ def run(
     found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
     spec, chosen = load(protocol), _specs(methods)
     if backend not in ("serial", "ray"):
-        _say(f"Error: no backend {backend!r}. Known: serial, ray.")
+        say(f"Error: no backend {backend!r}. Known: serial, ray.")
         raise typer.Exit(WRONG_INPUT)
     from runners.console import each
     from runners.trial import plan
 
     experiments, skipped = plan(chosen, spec, found, seeds=seeds, progress=each)
     if spec.folds and seeds:
-        _say(f"{spec.key} has {spec.folds} folds, each run once; --seeds changes nothing.")
+        say(f"{spec.key} has {spec.folds} folds, each run once; --seeds changes nothing.")
     for name, reason in skipped.items():
-        _say(f"skipped {name}: {reason}")
+        say(f"skipped {name}: {reason}")
     if not experiments:
-        _say(f"Error: none of these methods can run under {spec.key}.")
+        say(f"Error: none of these methods can run under {spec.key}.")
         raise typer.Exit(WRONG_INPUT)
     outcomes = _execute(experiments, found, backend)
     failed = [o for o in outcomes if o["status"] != "completed"]
     if json:
-        _show(outcomes, True, "")
+        print_rows(outcomes, True)
     _ingest(found, [found.bundle_root])
     if not json:
         _board(found, spec.key, None, None, False)
     if failed:
-        _say(f"{len(failed)} of {len(outcomes)} runs failed: {failed[0]['reason']}")
+        say(f"{len(failed)} of {len(outcomes)} runs failed: {failed[0]['reason']}")
         raise typer.Exit(FAILED)
 
 
@@ -391,7 +266,9 @@ def ingest(
     found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
     done = _ingest(found, [records_root(), found.bundle_root], rebuild=rebuild)
     if json:
-        _show([{"runs": done.runs, "records": done.records, "skipped": done.skipped, "failed": done.failed}], True, "")
+        print_rows(
+            [{"runs": done.runs, "records": done.records, "skipped": done.skipped, "failed": done.failed}], True, ""
+        )
     else:
         print(f"{done.runs} runs with {done.records} records added, {done.skipped} were there.")
     if done.failed:
@@ -411,7 +288,7 @@ def _ingest(found, roots: list[Path], *, rebuild: bool = False):
         else:
             done = sum((store.ingest(engine, root, progress) for root in roots), store.Ingested())
     for place, why in done.failed:
-        _say(f"refused {place}: {why}")
+        say(f"refused {place}: {why}")
     return done
 
 
@@ -447,7 +324,7 @@ def serve(
     found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
     _fill(found)
     places = {"FUSEBOARD_DATABASE_URL": found.database_url, "FUSEBOARD_BUNDLE_ROOT": str(found.bundle_root)}
-    _say(f"The board is at http://{address}:{port} (end it with Ctrl-C)")
+    say(f"The board is at http://{address}:{port} (end it with Ctrl-C)")
     command = [sys.executable, "-m", "leaderboard", f"--server.port={port}", f"--server.address={address}"]
     os.execve(sys.executable, command, os.environ | places)
 
@@ -487,10 +364,10 @@ def _board(found, protocol: str | None, metric: str | None, condition: str | Non
     engine = store.connect(found.database_url)
     present = queries.protocols(engine)
     if protocol is not None and protocol not in present:
-        _say(f"No results for {load(protocol).key} yet. Run: fuseboard run <method> --protocol {protocol}")
+        say(f"No results for {load(protocol).key} yet. Run: fuseboard run <method> --protocol {protocol}")
         raise typer.Exit(WRONG_INPUT)
     if not present:
-        _say("No results yet. Run: fuseboard run all --protocol synthetic@1")
+        say("No results yet. Run: fuseboard run all --protocol synthetic@1")
     rankings = []
     for key in [protocol] if protocol else present:
         spec = present[key]
@@ -502,53 +379,16 @@ def _board(found, protocol: str | None, metric: str | None, condition: str | Non
             strict=True,
         ):
             if accepted and value not in accepted:
-                _say(f"Error: {key} has no {what} {value!r}. Known: {', '.join(accepted)}.")
+                say(f"Error: {key} has no {what} {value!r}. Known: {', '.join(accepted)}.")
                 raise typer.Exit(WRONG_INPUT)
         rankings.append((spec, *chosen, queries.ranking(engine, spec, *chosen)))
     if as_json:
         import json
 
-        print(json.dumps([_ranking_rows(*ranking) for ranking in rankings], indent=2))
+        print(json.dumps([ranking_rows(*ranking) for ranking in rankings], indent=2))
         return
     for ranking in rankings:
-        _print_ranking(*ranking)
-
-
-def _ranking_rows(spec, metric: str, condition: str, ranking) -> dict:
-    """A ranking as JSON."""
-    import json
-
-    return {
-        "protocol": spec.key,
-        "metric": metric,
-        "condition": condition,
-        "majority_class": ranking.majority,
-        "methods": json.loads(ranking.table.to_json(orient="records")),
-        "absent": json.loads(ranking.absent.to_json(orient="records")),
-    }
-
-
-def _print_ranking(spec, metric: str, condition: str, ranking) -> None:
-    """A ranking for people: percent, intervals, ranks that are really separated."""
-    from leaderboard.figures import interval_text, ranks_text
-
-    print(f"\n{spec.key}  {spec.title}\n{metric}, {condition}, 95% interval over {'folds' if spec.folds else 'seeds'}")
-    rows = [
-        {
-            "rank": ranks_text(row),
-            "method": row["method"] + (" (unimodal)" if row["unimodal"] else ""),
-            metric: interval_text(row, metric),
-            "n": row["n"],
-            "parameters": f"{row['parameters']:,}",
-            "training": f"{row['fit_seconds']:.0f} s",
-        }
-        for row in ranking.table.to_dict("records")
-    ]
-    _show(rows, False, "  no completed run")
-    if ranking.majority is not None:
-        print(f"majority class: {100 * ranking.majority:.1f} %")
-    for row in ranking.absent.to_dict("records"):
-        print(f"not listed: {row['method']}: {row['reason']}")
+        print_ranking(*ranking)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from protocols.datasets import Card, Progress, grid_clips, logmel, media, movement
+from protocols.datasets.checks import check_request
 from protocols.datasets.grid_clips import (
     DIGITS,
     FPS,
@@ -89,12 +90,7 @@ def load_clips(
     folder: Path, cache: Path, clips: list[str], target: str, inputs: Mapping[str, str], progress: Progress
 ) -> Examples:
     """``load`` for the named clips of a GRID folder, however many they are."""
-    if target not in TARGETS:
-        raise DataError(f"GRID has no target {target!r}; accepted: {', '.join(TARGETS)}.")
-    for modality, name in inputs.items():
-        if name not in CARD.inputs.get(modality, ()):
-            accepted = "; ".join(f"{m}: {', '.join(names)}" for m, names in CARD.inputs.items())
-            raise DataError(f"GRID has no {modality} input {name!r}; accepted: {accepted}.")
+    check_request(CARD, target, inputs)
     home = Path(cache) / CARD.folder / _signature(folder, clips)
     meta = prepared(home, lambda partial: _prepare(folder, clips, partial, progress))
     spans = _spans(meta, target)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from protocols.datasets.checks import is_pointer, pointer_sentence
 from protocols.examples import DataError
 
 SAMPLE_RATE = 16000
-LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
 FETCH_AGAIN = "Fetch this file again from the source that the data set's card names."
 
 
@@ -39,12 +39,11 @@ def file_problem(path: Path) -> str | None:
     """
     try:
         size = path.stat().st_size
+        if is_pointer(path):
+            return pointer_sentence(path)
+        if not size:
+            return f"{path}: empty file. {FETCH_AGAIN}"
         with open(path, "rb") as file:
-            head = file.read(len(LFS_POINTER))
-            if head == LFS_POINTER:
-                return f"{path}: a git-LFS pointer, not the media itself. Run `git lfs pull` where the data came from."
-            if not size:
-                return f"{path}: empty file. {FETCH_AGAIN}"
             end = _mp4_end(file, size) if path.suffix == ".mp4" else size
     except FileNotFoundError:
         return f"{path}: no such file. {FETCH_AGAIN}"

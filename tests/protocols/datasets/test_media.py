@@ -69,7 +69,7 @@ def test_empty_file(tmp_path):
 def test_lfs_pointer(tmp_path):
     pointer = tmp_path / "clip.mp4"
     pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 70000\n")
-    with pytest.raises(DataError, match=r"clip\.mp4: a git-LFS pointer.*git lfs pull"):
+    with pytest.raises(DataError, match=r"clip\.mp4 is a Git LFS pointer.*git lfs pull"):
         decode(pointer)
 
 

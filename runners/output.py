@@ -1,0 +1,71 @@
+"""What a command prints: tables or JSON on standard output, remarks on standard error."""
+
+import sys
+
+
+def say(text: str) -> None:
+    """A remark or an error, beside the results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_rows(rows: list[dict] | dict, as_json: bool) -> None:
+    """Rows as a table, or anything as JSON."""
+    if as_json:
+        import json
+
+        print(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    table = Table(*rows[0], box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text("–" if value is None else str(value)) for value in row.values()))
+    console.print(table)
+
+
+def listed(value) -> str:
+    """A cell: several values with commas between."""
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def ranking_rows(spec, metric: str, condition: str, ranking) -> dict:
+    """A ranking as JSON."""
+    import json
+
+    return {
+        "protocol": spec.key,
+        "metric": metric,
+        "condition": condition,
+        "majority_class": ranking.majority,
+        "methods": json.loads(ranking.table.to_json(orient="records")),
+        "absent": json.loads(ranking.absent.to_json(orient="records")),
+    }
+
+
+def print_ranking(spec, metric: str, condition: str, ranking) -> None:
+    """A ranking for people: percent, intervals, ranks that are really separated."""
+    from leaderboard.figures import interval_text, ranks_text
+
+    print(f"\n{spec.key}  {spec.title}\n{metric}, {condition}, 95% interval over {'folds' if spec.folds else 'seeds'}")
+    rows = [
+        {
+            "rank": ranks_text(row),
+            "method": row["method"] + (" (unimodal)" if row["unimodal"] else ""),
+            metric: interval_text(row, metric),
+            "n": row["n"],
+            "parameters": f"{row['parameters']:,}",
+            "training": f"{row['fit_seconds']:.0f} s",
+        }
+        for row in ranking.table.to_dict("records")
+    ]
+    if rows:
+        print_rows(rows, False)
+    else:
+        print("  no completed run")
+    if ranking.majority is not None:
+        print(f"majority class: {100 * ranking.majority:.1f} %")
+    for row in ranking.absent.to_dict("records"):
+        print(f"not listed: {row['method']}: {row['reason']}")
