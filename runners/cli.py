@@ -266,9 +266,9 @@ def ingest(
     found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
     done = _ingest(found, [records_root(), found.bundle_root], rebuild=rebuild)
     if json:
-        print_rows(
-            [{"runs": done.runs, "records": done.records, "skipped": done.skipped, "failed": done.failed}], True, ""
-        )
+        from dataclasses import asdict
+
+        print_rows(asdict(done), True)
     else:
         print(f"{done.runs} runs with {done.records} records added, {done.skipped} were there.")
     if done.failed:
