@@ -31,7 +31,7 @@ SEED = 20240229
 FLIP = 0.05
 AMPLITUDE = 4.0
 # modality -> (shortest, longest) number of steps, and width
-SHAPES = {"audio": ((10, 20), 8), "video": ((6, 12), 6), "text": ((4, 8), 5)}
+SHAPES = {"audio": ((6, 10), 8), "video": ((4, 8), 6), "text": ((4, 6), 5)}
 REDUNDANT = ("audio", "video", "text")
 UNIQUE = "text"
 SYNERGISTIC = ("audio", "video")
