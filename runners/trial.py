@@ -5,6 +5,7 @@ import hashlib
 import os
 import platform
 import resource
+import shutil
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -28,7 +29,7 @@ from runners.experiment import Experiment, describe, numeric_code
 from runners.settings import Settings
 from runners.tracking import tracker
 from runners.train import Diverged, State, fit, initialised
-from zoo.spec import MethodSpec
+from zoo.spec import MethodSpec, SpecError
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -84,6 +85,12 @@ def plan(
         "division": hashlib.sha256(path.read_bytes()).hexdigest(),
         "device": "cuda" if torch.cuda.is_available() else "cpu",
     }
+    widths = {m: stream.width for m, stream in examples.streams.items()}
+    for method in taking:
+        try:  # a setting that the method does not take is refused before the first run
+            new_model(method, widths, examples, seed=0)
+        except ValueError as error:
+            raise SpecError(f"{method.name}: {error}") from None
     features = {stream.features.__module__ for stream in examples.streams.values()}
     experiments = [
         Experiment(method=method, seed=seed, fold=fold, code=numeric_code(method, spec, features), **shared)
@@ -91,6 +98,26 @@ def plan(
         for seed, fold in runs
     ]
     return experiments, skipped
+
+
+def new_model(method: MethodSpec, features: dict[str, int], examples: Examples, seed: int) -> torch.nn.Module:
+    """The method as the data shape it, with the first weights of a seed.
+
+    Args:
+        features: D of each modality that the data give.
+
+    Raises:
+        ValueError: for a setting that the method does not take.
+    """
+    return initialised(
+        seed,
+        zoo.build,
+        method.method,
+        features={m: features[m] for m in zoo.takes(method.method, tuple(features))},
+        outputs=len(examples.classes),
+        per_step=examples.per_step,
+        **method.settings,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -125,15 +152,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
         seconds, started = {}, time.perf_counter()
         examples, division = _divided(spec.model_dump_json(), experiment.fold, settings.data_root, settings.cache_root)
         modalities = zoo.takes(experiment.method.method, spec.modalities)
-        model = initialised(
-            experiment.seed,
-            zoo.build,
-            experiment.method.method,
-            features={m: division.features[m] for m in modalities},
-            outputs=len(examples.classes),
-            per_step=examples.per_step,
-            **experiment.method.settings,
-        )
+        model = new_model(experiment.method, division.features, examples, experiment.seed)
         parameters = sum(p.numel() for p in model.parameters())
         seconds["load"] = time.perf_counter() - started
 
@@ -146,7 +165,8 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             on_epoch(row)
 
         ready = folder / "bundle"
-        ready.mkdir(exist_ok=True)
+        shutil.rmtree(ready, ignore_errors=True)  # of a run that was killed while it wrote
+        ready.mkdir()
         records: list[Record] = []
         reason, state = None, State()
         started = time.perf_counter()
@@ -181,10 +201,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             {f"test/{r.condition}/{r.metric}": r.value for r in records if "/" not in r.metric},
             manifest["status"],
         )
-        (folder / CHECKPOINT).unlink(missing_ok=True)
-        for leftover in folder.iterdir():
-            leftover.unlink()
-        folder.rmdir()
+        shutil.rmtree(folder)
         return place
 
 
@@ -224,10 +241,15 @@ def _evaluate(model, test: Part, modalities, experiment: Experiment, ready: Path
         "run": experiment.run,
         "created": bundle.now(),
     }
+
+    def predict(inputs: dict[str, torch.Tensor], masks: dict[str, torch.Tensor]) -> torch.Tensor:
+        scores = model({m: x.to(device) for m, x in inputs.items()}, {m: x.to(device) for m, x in masks.items()})
+        if not torch.isfinite(scores).all():
+            raise Diverged("a test score is not finite.")
+        return scores
+
     records, predictions = evaluate(
-        lambda inputs, masks: model(
-            {m: x.to(device) for m, x in inputs.items()}, {m: x.to(device) for m, x in masks.items()}
-        ),
+        predict,
         test,
         modalities,
         identity=identity,

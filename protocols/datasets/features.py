@@ -30,7 +30,7 @@ Below the data root, ``<folder>`` holds
 ``splits/<name>.csv``
     header ``id,part`` (train, validation, test), or ``id,fold`` with folds from 1.
 
-A protocol names such data as ``features/<folder>`` and the split as ``<folder>/<name>``.
+A protocol names such data as ``dataset: features/<folder>`` and the split as ``split: <name>``.
 """
 
 import csv

@@ -8,15 +8,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from protocols.record import read_jsonl
 from protocols.spec import load as load_protocol
 from runners import bundle, trial
 from runners.bundle import RunError
-from zoo.spec import MethodSpec
+from zoo.spec import MethodSpec, SpecError
 from zoo.spec import load as load_method
 
 ROOT = Path(__file__).parents[2]
@@ -171,8 +173,33 @@ def test_a_method_that_cannot_take_part_is_skipped_with_a_reason(short, settings
     assert skipped == {"text_only": "text_only needs text; the protocol gives audio, video."}
 
 
-def test_settings_that_a_method_does_not_know_are_an_error_of_the_spec(short, settings):
+def test_settings_that_a_method_does_not_know_are_refused_before_the_first_run(short, settings):
     spec = MethodSpec(name="mine", method="early_fusion", settings={"wdith": 8})
-    (experiment,), _ = trial.plan([spec], load_protocol(str(short)), settings, seeds=1)
-    with pytest.raises(ValueError, match="early_fusion: .*wdith"):
-        trial.run_trial(experiment, settings)
+    with pytest.raises(SpecError, match="mine: early_fusion: .*wdith"):
+        trial.plan([spec], load_protocol(str(short)), settings, seeds=1)
+
+
+def test_data_of_ones_own_run_without_a_line_of_python(settings, tmp_path):
+    """Vectors and sequences in one folder, its YAML, a split and a protocol: what a person brings."""
+    home, rng = settings.data_root / "mine", np.random.default_rng(0)
+    (home / "splits").mkdir(parents=True)
+    labels, lengths = rng.integers(2, size=60), rng.integers(1, 5, size=60)
+    audio = rng.standard_normal((lengths.sum(), 3)) + np.repeat(labels, lengths)[:, None]
+    np.save(home / "audio.npy", audio.astype(np.float32))
+    np.save(home / "video.npy", rng.standard_normal((60, 2)) + 2 * labels[:, None])
+    rows = [f"c{i},{('calm', 'angry')[label]},{n}" for i, (label, n) in enumerate(zip(labels, lengths, strict=True))]
+    (home / "examples.csv").write_text("\n".join(["id,label,audio_length", *rows]) + "\n")
+    parts = ["train"] * 30 + ["validation"] * 10 + ["test"] * 20
+    (home / "splits" / "own.csv").write_text("id,part\n" + "".join(f"c{i},{p}\n" for i, p in enumerate(parts)))
+    described = {name: name for name in ("name", "title", "licence", "citation", "home")} | {
+        "classes": ["calm", "angry"]
+    }
+    described["modalities"] = {m: {"file": f"{m}.npy"} for m in ("audio", "video")}
+    (home / "dataset.yaml").write_text(yaml.safe_dump(described))
+    raw = load_protocol("ravdess-actors@1").model_dump(mode="json") | {"name": "mine", "dataset": "features/mine"}
+    raw |= {"target": "label", "split": "own", "folds": None, "inputs": {"audio": "features", "video": "features"}}
+    raw["budget"] |= {"epochs": 10, "learning_rate": 0.01}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(raw))
+    place = trial.run_trial(planned(tmp_path / "mine.yaml", settings), settings)
+    clean = {r.metric: r.value for r in read_jsonl(place / "records.jsonl") if r.condition == "clean"}
+    assert clean["accuracy"] > 0.85 > clean["accuracy/majority_class"]

@@ -1,0 +1,82 @@
+"""The committed results: whole, made by the runner, and what their own predictions say."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import zoo
+from leaderboard.bundles import find_bundles, read_bundle
+from leaderboard.store import records_root
+from protocols.metrics import metric
+from protocols.record import read_jsonl
+from protocols.spec import ProtocolSpec, committed
+from runners.experiment import Experiment
+from zoo.spec import MethodSpec
+from zoo.spec import load as load_method
+
+ROOT = records_root()
+BUNDLES = find_bundles(ROOT)
+PROTOCOLS = ("grid-digit-noisy@1", "grid-digit@1", "mosi-utterance@1", "ravdess-actors@1")
+METHODS = (
+    "audio_only",
+    "video_only",
+    "text_only",
+    "early_fusion",
+    "late_fusion",
+    "joint_self_attention",
+    "cross_attention",
+    "mult",
+)
+
+
+def manifest(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("key", PROTOCOLS)
+@pytest.mark.parametrize("name", METHODS)
+def test_every_seed_or_fold_is_there(name, key):
+    spec = committed()[key]
+    folder = ROOT / key / load_method(name).name
+    try:
+        zoo.takes(name, spec.modalities)
+    except ValueError:
+        assert not folder.exists()
+        return
+    found = sorted((m["seed"], m["fold"]) for m in map(manifest, folder.iterdir()) if m["status"] == "completed")
+    assert found == spec.runs()
+
+
+@pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.relative_to(ROOT).as_posix())
+def test_a_bundle_is_whole_and_its_numbers_follow_from_its_predictions(folder):
+    told = manifest(folder)
+    assert read_bundle(folder).row["run"] == told["run"]
+    spec = ProtocolSpec.model_validate(told["protocol"])
+    assert spec == committed()[spec.key]
+    same = Experiment(
+        method=MethodSpec.model_validate(told["method"]),
+        protocol=spec,
+        seed=told["seed"],
+        fold=told["fold"],
+        fingerprint=told["data"]["fingerprint"],
+        division=told["data"]["division"],
+        code=told["code"],
+        device="cpu" if told["hardware"]["device"] == "cpu" else "cuda",
+    )
+    assert same.run == told["run"] == folder.name
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    scores = [c for c in predictions.columns if c.startswith("score_")]
+    records = [r for r in read_jsonl(folder / "records.jsonl") if "/" not in r.metric]
+    assert {(r.condition, r.metric) for r in records} == {(c, m) for c in spec.conditions for m in spec.metrics}
+    for record in records:
+        rows = predictions[predictions["condition"] == record.condition]
+        again = metric(record.metric).score()(rows[scores].to_numpy(), rows["label"].to_numpy())
+        assert record.value == pytest.approx(again, abs=1e-12) and record.n == len(rows)
+
+
+def test_every_run_opened_its_test_part_through_the_ledger():
+    lines = (ROOT / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {folder.name for folder in BUNDLES} <= {json.loads(line)["run"] for line in lines}
+    assert len(BUNDLES) > 100
