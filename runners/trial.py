@@ -85,12 +85,13 @@ def plan(
         "division": hashlib.sha256(path.read_bytes()).hexdigest(),
         "device": "cuda" if torch.cuda.is_available() else "cpu",
     }
-    widths = {m: stream.width for m, stream in examples.streams.items()}
+    widths, sizes = {m: stream.width for m, stream in examples.streams.items()}, {}
     for method in taking:
         try:  # a setting that the method does not take is refused before the first run
-            new_model(method, widths, examples, seed=0)
+            sizes[method.name] = sum(p.numel() for p in new_model(method, widths, examples, seed=0).parameters())
         except ValueError as error:
             raise SpecError(f"{method.name}: {error}") from None
+    taking.sort(key=lambda method: -sizes[method.name])  # the longest first, so that parallel workers end together
     features = {stream.features.__module__ for stream in examples.streams.values()}
     experiments = [
         Experiment(method=method, seed=seed, fold=fold, code=numeric_code(method, spec, features), **shared)

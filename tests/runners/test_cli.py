@@ -150,7 +150,7 @@ def test_wrong_input_is_exit_code_2_and_one_clear_line(fuseboard, arguments, sai
 
 def test_a_run_is_indexed_and_ranked(fuseboard, ran):
     assert [(row["method"], row["seed"], row["status"]) for row in ran] == [
-        (method, seed, "completed") for method in ("text_only", "early_fusion") for seed in (0, 1)
+        (method, seed, "completed") for method in ("early_fusion", "text_only") for seed in (0, 1)
     ]
     (ranking,) = [r for r in json.loads(fuseboard("board", "--json").stdout) if r["protocol"] == "brief@1"]
     assert {row["method"]: row["n"] for row in ranking["methods"]} == {"text_only": 2, "early_fusion": 2}
