@@ -1,14 +1,18 @@
 """Backends: the same runs, one after the other or as Ray tasks, with equal records."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from runners import bundle
 from runners.experiment import Experiment
 from runners.settings import Settings
+
+log = logging.getLogger(__name__)
 
 BACKENDS = ("serial", "ray")
 OnEpoch = Callable[[Experiment, int], None]
@@ -41,13 +45,8 @@ def execute(experiments: list[Experiment], settings: Settings, backend: str, on_
             yield Outcome(experiment, settings.bundle_root / experiment.folder)
         else:
             waiting.append(experiment)
-    if not waiting:
-        return
-    if settings.tracking_url != "off":
-        from runners.tracking import connect
-
-        connect(settings.tracking_url)
-    yield from (_serial if backend == "serial" else _ray)(waiting, settings, on_epoch)
+    if waiting:
+        yield from (_serial if backend == "serial" else _ray)(waiting, settings, on_epoch)
 
 
 def _serial(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch) -> Iterator[Outcome]:
@@ -69,17 +68,12 @@ def _ray(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch) -
     import ray
 
     started = not ray.is_initialized()
-    if started and settings.cluster == "local":
-        ray.init(
-            num_cpus=os.cpu_count(),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            object_store_memory=100 * 2**20,
-            _node_ip_address="127.0.0.1",
-        )
-    elif started:
-        ray.init(address=settings.cluster, log_to_driver=False, logging_level="ERROR")
+    # Workers must not make MLflow's tables side by side; making them takes as long as starting Ray does.
+    with ThreadPoolExecutor(1) as beside:
+        tables = beside.submit(_make_tables, settings.tracking_url)
+        if started:
+            _connect(settings.cluster)
+        tables.result()
     try:
         task = ray.remote(num_cpus=1, max_retries=3)(_task)
         running = {task.remote(experiment, settings): experiment for experiment in experiments}
@@ -97,6 +91,34 @@ def _ray(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch) -
     finally:
         if started:
             ray.shutdown()
+
+
+def _connect(cluster: str) -> None:
+    """Join a cluster, or start one on this machine that only this machine reaches."""
+    import ray
+
+    if cluster != "local":
+        ray.init(address=cluster, log_to_driver=False, logging_level="ERROR")
+        return
+    ray.init(
+        num_cpus=os.cpu_count(),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=100 * 2**20,
+        _node_ip_address="127.0.0.1",
+    )
+
+
+def _make_tables(url: str) -> None:
+    if url == "off":
+        return
+    from runners.tracking import connect
+
+    try:
+        connect(url)
+    except Exception as error:  # the trackers of the runs meet the same fault, and say so without losing a result
+        log.warning("MLflow does not answer (%s).", error)
 
 
 def _task(experiment: Experiment, settings: Settings) -> tuple[Path | None, str | None]:
