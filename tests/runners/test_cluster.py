@@ -1,5 +1,8 @@
 """Backends give equal records; Ray for real, once."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -47,3 +50,22 @@ def test_what_is_there_is_not_done_again(short, settings):
 def test_an_unknown_backend_is_refused(settings):
     with pytest.raises(ValueError, match="no backend 'dask'; known: serial, ray"):
         list(execute([], settings, "dask", lambda e, epoch: None))
+
+
+@pytest.mark.parametrize("threads", ("1", "2"))
+def test_features_do_not_depend_on_the_threads_that_a_machine_offers(threads):
+    """A worker of Ray has one thread, a command has all cores: both must hear the same spectrogram."""
+    script = (
+        "import runners, hashlib, numpy as np; from protocols.datasets.logmel import logmel\n"
+        "rng = np.random.default_rng(0)\n"
+        "heard = b''.join(logmel(1e4 * rng.standard_normal(n)).tobytes() for n in range(4000, 12000, 80))\n"
+        "print(hashlib.sha256(heard).hexdigest())"
+    )
+    variables = {name: threads for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+    def heard(**given):
+        return subprocess.run(
+            [sys.executable, "-c", script], env=os.environ | given, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert heard(**variables) == heard()
