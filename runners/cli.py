@@ -191,8 +191,10 @@ def run(
 
     found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
     spec, chosen = load(protocol), _specs(methods)
-    if backend not in ("serial", "ray"):
-        say(f"Error: no backend {backend!r}. Known: serial, ray.")
+    from runners.cluster import BACKENDS
+
+    if backend not in BACKENDS:
+        say(f"Error: no backend {backend!r}. Known: {', '.join(BACKENDS)}.")
         raise typer.Exit(WRONG_INPUT)
     from runners.console import each
     from runners.trial import plan
