@@ -6,26 +6,7 @@ Source   Ours; the same idea as feature concatenation before an LSTM (EF-LSTM) w
 import torch
 from torch import Tensor, nn
 
-from zoo.layers import Embed, Encoder, accept, masked_mean, ordered
-
-
-def nearest_step(x: Tensor, lengths: Tensor, target: Tensor, steps: int) -> Tensor:
-    """Resample every clip of a stream to another length by taking the nearest step.
-
-    Step t of the result is step floor((t + 0.5) L / L') of the stream, in whole numbers, so no rounding
-    depends on the machine.
-
-    Args:
-        x: (B, T, D). lengths: (B,) real steps L of ``x``. target: (B,) wanted real steps L'.
-        steps: T' of the result; what lies past L' is padding.
-
-    Returns:
-        (B, T', D).
-    """
-    t = torch.arange(steps, device=x.device)
-    index = (2 * t + 1) * lengths[:, None] // (2 * target[:, None])  # (B, T')
-    index = index.clamp(max=x.shape[1] - 1)
-    return x.gather(1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+from zoo.layers import Embed, Encoder, accept, masked_mean, ordered, to_longest
 
 
 class EarlyFusion(nn.Module):
@@ -64,11 +45,7 @@ class EarlyFusion(nn.Module):
         if self.per_step:
             mask = masks[next(iter(self.features))]
         else:
-            lengths = {m: masks[m].sum(1) for m in streams}  # (B,)
-            longest = torch.stack(list(lengths.values())).amax(0)  # (B,)
-            steps = max(x.shape[1] for x in streams.values())
-            mask = torch.arange(steps, device=longest.device) < longest[:, None]  # (B, T)
-            streams = {m: nearest_step(x, lengths[m], longest, steps) for m, x in streams.items()}
+            streams, mask = to_longest(streams, masks)
         x = torch.cat(list(streams.values()), dim=-1)  # (B, T, sum of D_m)
         x = self.encoder(self.embed(x), mask)  # (B, T, D)
         return self.head(x if self.per_step else masked_mean(x, mask))

@@ -60,6 +60,11 @@ def accept(
         x, mask = inputs[m], masks[m]
         if x.ndim != 3 or x.shape[2] != width:
             raise ValueError(f"{m}: inputs of shape {tuple(x.shape)}; wanted (B, T, {width}).")
+        if x.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"{m}: inputs are {x.dtype}; wanted float32. Half precision cannot tell late positions apart; give "
+                "float32 and run under torch.autocast instead."
+            )
         if mask.shape != x.shape[:2] or mask.dtype != torch.bool:
             raise ValueError(f"{m}: mask {tuple(mask.shape)} {mask.dtype}; wanted bool {tuple(x.shape[:2])}.")
         if not mask[:, :1].sum() == len(mask) or (mask[:, 1:] > mask[:, :-1]).any():
@@ -96,10 +101,47 @@ def positions(x: Tensor) -> Tensor:
     """Sinusoidal positions for (B, T, D): (T, D), counting from 1.
 
     The tensor2tensor form: sines in the first half of the channels, cosines in the second, rates
-    10000^(-i / (D/2 - 1)); an odd D leaves its last channel at zero. The result is shared: do not write into it.
+    10000^(-i / (D/2 - 1)); an odd D leaves its last channel at zero. In float32 at least, whatever x is: half
+    precision merges late positions. The result is shared: do not write into it.
     """
     length, width = x.shape[-2:]
-    return _sinusoids(1 << (length - 1).bit_length(), width, x.device, x.dtype)[:length]
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return _sinusoids(1 << (length - 1).bit_length(), width, x.device, dtype)[:length]
+
+
+def nearest_step(x: Tensor, lengths: Tensor, target: Tensor, steps: int) -> Tensor:
+    """Resample every clip of a stream to another length by taking the nearest step.
+
+    Step t of the result is step floor((t + 0.5) L / L') of the stream, in whole numbers, so no rounding
+    depends on the machine.
+
+    Args:
+        x: (B, T, D). lengths: (B,) real steps L of ``x``. target: (B,) wanted real steps L'.
+        steps: T' of the result; what lies past L' is padding.
+
+    Returns:
+        (B, T', D).
+    """
+    t = torch.arange(steps, device=x.device)
+    index = (2 * t + 1) * lengths[:, None] // (2 * target[:, None])  # (B, T')
+    index = index.clamp(max=x.shape[1] - 1)
+    return x.gather(1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+
+
+def to_longest(streams: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+    """Bring each clip's streams to the length of its longest one, by nearest step.
+
+    Args:
+        streams: (B, T_m, D_m) for each modality. masks: (B, T_m) bool.
+
+    Returns:
+        (B, T, D_m) for each modality, and the one mask (B, T) that they now share.
+    """
+    lengths = {m: masks[m].sum(1) for m in streams}  # (B,)
+    longest = torch.stack(list(lengths.values())).amax(0)  # (B,)
+    steps = max(x.shape[1] for x in streams.values())
+    mask = torch.arange(steps, device=longest.device) < longest[:, None]  # (B, T)
+    return {m: nearest_step(x, lengths[m], longest, steps) for m, x in streams.items()}, mask
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
@@ -139,6 +181,19 @@ def record_attention() -> Iterator[list[tuple[str, Tensor]]]:
         _MAPS.reset(token)
 
 
+def record(label: str, weights: Tensor) -> None:
+    """Hand over the map of an attention that is not ``Attention``; does nothing unless a recorder is open.
+
+    Args:
+        label: ``"text<-audio/0"``: whose queries, whose keys, which layer. ``"...:features"`` where rows and
+            columns are features instead of steps.
+        weights: (B, H, Tq, Tk), before dropout.
+    """
+    maps = _MAPS.get()
+    if maps is not None:
+        maps.append((label, weights.detach()))
+
+
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention (Vaswani et al. 2017, arXiv:1706.03762, section 3.2).
 
@@ -165,13 +220,12 @@ class Attention(nn.Module):
         """(B, Tq, D), (B, Tk, D), (B, Tk, D) and a bias from ``attention_bias`` -> (B, Tq, D)."""
         q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in self._project(query, key, value))
         dropout = self.dropout if self.training else 0.0
-        maps = _MAPS.get()
-        if maps is None:
+        if _MAPS.get() is None:
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
         else:
             scores = q / math.sqrt(q.shape[-1]) @ k.transpose(-2, -1)  # (B, H, Tq, Tk)
             weights = (scores if bias is None else scores + bias).softmax(-1)
-            maps.append((self.label, weights.detach()))
+            record(self.label, weights)
             mixed = F.dropout(weights, dropout) @ v
         return self.out_proj(mixed.transpose(1, 2).flatten(2))  # (B, Tq, D)
 
@@ -236,7 +290,7 @@ class Encoder(nn.Module):
     def __init__(self, width: int, heads: int, layers: int, *, dropout: float, label: str):
         super().__init__()
         self.layers = nn.ModuleList(
-            EncoderLayer(width, heads, dropout=dropout, label=f"{label}/{i}") for i in range(layers)
+            EncoderLayer(width, heads, dropout=dropout, label=f"{label}<-{label}/{i}") for i in range(layers)
         )
         self.norm = nn.LayerNorm(width)
 

@@ -4,9 +4,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
-from zoo import METHODS
+from zoo import METHODS, MODALITIES, STAGES, takes
 
 SPECS = Path(__file__).parent / "specs"
 
@@ -15,18 +15,47 @@ class SpecError(ValueError):
     """A spec that cannot be used: file, field, what is accepted."""
 
 
+class Label(BaseModel):
+    """What a board says of a composed architecture in place of its method's card.
+
+    Args:
+        fusion_stage: one of ``zoo.STAGES``.
+        attention: attention family, "none" where there is none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    summary: str
+    fusion_stage: str
+    attention: str
+
+    @field_validator("fusion_stage")
+    @classmethod
+    def known_stage(cls, value: str) -> str:
+        if value not in STAGES:
+            raise ValueError(f"known stages: {', '.join(STAGES)}")
+        return value
+
+
 class MethodSpec(BaseModel):
     """One entry of a board: a method and the settings its paper varies.
 
     A default lives in exactly one place: what a paper varies is here, what defines the method is
     its class, what defines the comparison (optimiser, epochs, batch size) is the protocol.
+
+    Args:
+        modalities: which of a protocol's modalities it uses, all of them if not given.
+        label: title and taxonomy of a composed architecture; moves no number.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
     method: str
-    settings: dict[str, bool | int | float | str | dict[str, int | float]] = {}
+    modalities: tuple[str, ...] | None = Field(default=None, min_length=1)
+    label: Label | None = None
+    settings: dict[str, JsonValue] = {}
 
     @field_validator("method")
     @classmethod
@@ -36,6 +65,17 @@ class MethodSpec(BaseModel):
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"no method {value!r}{hint} Known: {', '.join(METHODS)}")
         return value
+
+    @field_validator("modalities")
+    @classmethod
+    def known_modalities(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value and (unknown := [m for m in value if m not in MODALITIES]):
+            raise ValueError(f"no modality {unknown[0]!r}. Known: {', '.join(MODALITIES)}")
+        return value
+
+    def takes(self, available: tuple[str, ...], *, aligned: bool) -> tuple[str, ...]:
+        """Modalities it uses of those a protocol gives; see ``zoo.takes``."""
+        return takes(self.method, available, only=self.modalities, aligned=aligned)
 
 
 def load(name: str) -> MethodSpec:
@@ -48,7 +88,7 @@ def load(name: str) -> MethodSpec:
         SpecError: naming file and field, or the nearest known name.
     """
     if name in METHODS:
-        path = SPECS / f"{METHODS[name].preset}.yaml"
+        path = SPECS / f"{METHODS[name].presets[0]}.yaml"
     elif name.endswith((".yaml", ".yml")):
         path = Path(name)
     else:

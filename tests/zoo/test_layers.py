@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.early_fusion import nearest_step
+from zoo.layers import nearest_step
 from zoo.layers import Attention, Encoder, attention_bias, masked_mean, positions, record_attention
 
 
