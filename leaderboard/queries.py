@@ -13,12 +13,14 @@ from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
+from pydantic import ValidationError
 
-import zoo
 from leaderboard.store import records, runs, test_openings
 from protocols.metrics import metric as metric_card
 from protocols.spec import ProtocolSpec, committed
 from protocols.statistics import rank_ranges, t_interval
+from zoo import Method
+from zoo.spec import MethodSpec, entries
 
 MAJORITY = "majority_class"
 CELL = ["method", "split", "condition", "metric"]
@@ -117,9 +119,9 @@ def ranking(engine: sa.Engine, spec: ProtocolSpec, metric: str, condition: str) 
     for name, how in (("base", "first"), ("parameters", "max"), ("fit_seconds", "mean")):
         table[name] = per_method[name].agg(how)
     table["failed"] = failed["method"].value_counts().reindex(table.index, fill_value=0)
-    cards = [zoo.METHODS.get(base) for base in table["base"]]
-    table["title"] = [card.title if card else base for card, base in zip(cards, table["base"], strict=True)]
-    table["unimodal"] = [bool(card) and len(card.modalities) == 1 for card in cards]
+    cards = _cards(engine, kept)
+    table["title"] = [cards[name].title if name in cards else name for name in table.index]
+    table["unimodal"] = [name in cards and len(cards[name].modalities) == 1 for name in table.index]
     table["best"], table["worst"] = _ranks(values, better)
     table = table.sort_values("mean", ascending=better is False, kind="stable").reset_index()
     order = "method base title unimodal best worst mean low high n parameters fit_seconds failed".split()
@@ -204,6 +206,25 @@ def _per_unit(values: pd.DataFrame) -> pd.Series:
     return values.assign(split=kind, unit=unit).groupby([*CELL, "unit"])["value"].mean()
 
 
+def _cards(engine: sa.Engine, kept: pd.DataFrame) -> dict[str, Method]:
+    """The card of each method that was run, as its own spec tells it; none for a method that the zoo lacks."""
+    newest = kept.drop_duplicates("method", keep="last")["run"].tolist()
+    told = _frame(engine, sa.select(runs.c.method, runs.c.manifest).where(runs.c.run.in_(newest)))
+    cards = {}
+    for name, manifest in told.itertuples(index=False):
+        if card := card_of(json.loads(manifest)):
+            cards[name] = card
+    return cards
+
+
+def card_of(manifest: dict[str, Any]) -> Method | None:
+    """The card of a run's method; None where this version of the zoo lacks it."""
+    try:
+        return MethodSpec.model_validate(manifest["method"]).card
+    except ValidationError:
+        return None
+
+
 def _ranks(values: pd.DataFrame, better: bool | None) -> tuple[pd.Series, pd.Series]:
     if better is None or values.empty:
         return pd.Series(dtype="Int64"), pd.Series(dtype="Int64")
@@ -229,11 +250,11 @@ def _absent(spec: ProtocolSpec, table: pd.DataFrame, kept: pd.DataFrame, failed:
     for name in kept["method"].unique():
         if name not in set(table["method"]):
             rows.append((name, "was run, but has no record for this metric and condition"))
-    for name in zoo.METHODS:
-        if name in {*kept["base"], *failed["base"]}:
+    for name, entry in entries().items():
+        if name in {*kept["method"], *failed["method"]}:
             continue
         try:
-            zoo.takes(name, spec.modalities)
+            entry.takes(spec.modalities, aligned=spec.aligned)
             rows.append((name, f"not run yet: fuseboard run {name} --protocol {spec.key}"))
         except ValueError as error:
             rows.append((name, str(error)))

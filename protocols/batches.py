@@ -13,6 +13,7 @@ from protocols.examples import DataError, Examples
 from protocols.spec import ProtocolSpec
 
 IGNORED = -100  # label of a padded step; the default that torch's cross_entropy ignores
+KEPT_BYTES = 1 << 30  # noisy features that a part keeps: every method and seed meets the same draws again
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Part:
         self.spec, self.examples, self.index = spec, examples, index
         self.standardisers = standardisers
         self._clean: dict[str, list[np.ndarray]] = {}
+        self._noisy: dict[tuple, list[np.ndarray]] = {}
+        self._kept = 0
 
     def __len__(self) -> int:
         return len(self.index)
@@ -91,6 +94,19 @@ class Part:
         """
         if modality not in self._clean:
             self._clean[modality] = [self._features(modality, i) for i in self.index]
+        if all(condition.modality != modality for condition in conditions):
+            return self._clean[modality]
+        key = (modality, draw, *(condition.text for condition in conditions))
+        if key in self._noisy:
+            return self._noisy[key]
+        found = self._drawn(modality, conditions, draw)
+        size = sum(a.nbytes for a, c in zip(found, conditions, strict=True) if c.modality == modality)
+        if self._kept + size <= KEPT_BYTES:
+            self._noisy[key] = found
+            self._kept += size
+        return found
+
+    def _drawn(self, modality: str, conditions: list[Condition], draw: str) -> list[np.ndarray]:
         found = []
         for clean, i, condition in zip(self._clean[modality], self.index, conditions, strict=True):
             if condition.modality != modality:
@@ -186,7 +202,8 @@ class Division:
 
     def __init__(self, spec: ProtocolSpec, examples: Examples, parts: dict[str, np.ndarray]):
         _check_conditions(spec, examples)
-        self._spec, self._examples, self._test = spec, examples, parts["test"]
+        self._closed = parts["test"]
+        self._spec, self._examples, self._test = spec, examples, None
         ids = [examples.ids[i] for i in parts["train"]]
         conditions = training_conditions(spec, ids, "standardise")
         untouched = {
@@ -208,7 +225,9 @@ class Division:
     def open_test(self, ledger: Callable[[], None]) -> Part:
         """The test part; ``ledger`` has written down that it was opened before anything is read of it."""
         ledger()
-        return Part(self._spec, self._examples, self._test, self._standardisers)
+        if self._test is None:
+            self._test = Part(self._spec, self._examples, self._closed, self._standardisers)
+        return self._test
 
 
 def _check_conditions(spec: ProtocolSpec, examples: Examples) -> None:

@@ -79,6 +79,13 @@ class Examples:
         """True where every step carries a label."""
         return isinstance(self.labels, list)
 
+    @property
+    def aligned(self) -> bool:
+        """True where all modalities have the same steps: equally many rows, used as they come."""
+        lengths = [stream.stops - stream.starts for stream in self.streams.values()]
+        same = all(np.array_equal(lengths[0], other) for other in lengths[1:])
+        return len(lengths) == 1 or (same and all(s.features is identity for s in self.streams.values()))
+
 
 def fingerprint(ids: tuple[str, ...], *arrays: np.ndarray) -> str:
     """SHA-256 of names and arrays, shapes and types included."""

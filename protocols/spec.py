@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from protocols.corruptions import Condition, parse_condition
-from protocols.datasets import DATASETS
+from protocols.datasets import DATASETS, dataset
 from protocols.metrics import METRICS
 
 SPECS = Path(__file__).parent / "specs"
@@ -86,6 +86,13 @@ class ProtocolSpec(BaseModel):
     def modalities(self) -> tuple[str, ...]:
         """What the protocol gives to a method."""
         return tuple(self.inputs)
+
+    @property
+    def aligned(self) -> bool:
+        """Whether all modalities have the same steps, as the data set's card says."""
+        if self.dataset.partition("/")[0] not in DATASETS:  # results of a data set that is gone
+            return True
+        return dataset(self.dataset.partition("/")[0]).CARD.aligned
 
     @field_validator("dataset")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from runners import data_cli
+from runners import data_cli, weights_cli
 from runners.options import (
     FAILED,
     INTERRUPTED,
@@ -19,7 +19,7 @@ from runners.options import (
     Json,
     TrackingUrl,
 )
-from runners.output import listed, print_ranking, print_rows, ranking_rows, say
+from runners.output import listed, print_card, print_ranking, print_rows, ranking_rows, say
 
 app = typer.Typer(
     name="fuseboard",
@@ -30,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_cli.app, name="data")
+app.add_typer(weights_cli.app, name="weights")
 
 
 def main() -> None:
@@ -55,6 +56,7 @@ def _exit_code(error: Exception) -> int | None:
     kinds = {
         ("runners.settings", "SettingsError"): WRONG_INPUT,
         ("zoo.spec", "SpecError"): WRONG_INPUT,
+        ("zoo.weights", "WeightsError"): WRONG_INPUT,
         ("protocols.spec", "SpecError"): WRONG_INPUT,
         ("protocols.examples", "DataError"): WRONG_INPUT,
         ("leaderboard.export", "ExportError"): WRONG_INPUT,
@@ -68,35 +70,29 @@ def _exit_code(error: Exception) -> int | None:
 
 
 @app.command()
-def methods(show: Annotated[str | None, typer.Option(help="Print the card of one method.")] = None, json: Json = False):
-    """List the methods, or print the card of one."""
-    import zoo
+def methods(
+    show: Annotated[str | None, typer.Option(help="Print one card: a method, a preset or a YAML file.")] = None,
+    json: Json = False,
+):
+    """List the methods and their presets, or print the card of one.
+
+    A card says what is fused where, who attends to whom, what the method follows and how it differs. Ranked presets
+    are those that 'run all' trains; the others need inputs or sizes of their own.
+    """
+    from zoo.spec import entries, load, presets
 
     if show is None:
-        columns = ("name", "title", "fusion_stage", "modalities", "evidence", "preset", "paper")
-        rows = [{name: listed(getattr(card, name)) for name in columns} for card in zoo.METHODS.values()]
+        rows = [
+            {"name": name, "title": spec.card.title, "fusion": spec.card.fusion_stage, "attention": spec.card.attention}
+            | {"modalities": listed(spec.card.modalities), "evidence": spec.card.evidence}
+            | {"ranked": "yes" if name in entries() else "no", "paper": spec.card.paper}
+            for name, spec in presets().items()
+        ]
         print_rows(rows, json)
         return
-    try:
-        card = zoo.method(show)
-    except KeyError as error:
-        say(f"Error: {error.args[0]}")
-        raise typer.Exit(WRONG_INPUT) from None
-    if json:
-        from dataclasses import asdict
+    from runners.method_card import card_rows
 
-        print_rows(asdict(card), True)
-        return
-    from dataclasses import fields
-
-    for field in fields(card):
-        value = getattr(card, field.name)
-        if field.name == "differs":
-            print("differs")
-            for line in value or ("nothing known",):
-                print(f"  - {line}")
-        else:
-            print(f"{field.name:13} {listed(value)}")
+    print_card(card_rows(load(show)), json)
 
 
 @app.command()
@@ -169,7 +165,7 @@ def _without_password(url: str) -> str:
 
 @app.command()
 def run(
-    methods: Annotated[list[str], typer.Argument(help="Methods, presets or YAML files; 'all' for every method.")],
+    methods: Annotated[list[str], typer.Argument(help="Methods, presets or YAML files; 'all' for every ranked one.")],
     protocol: Annotated[str, typer.Option(help="name@version, or a YAML file of your own.")],
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds; the protocol's own number when not given.")] = None,
     backend: Annotated[str, typer.Option(help="serial, or ray: one task a run, on all cores.")] = "serial",
@@ -220,10 +216,9 @@ def run(
 
 
 def _specs(names: list[str]) -> list:
-    from zoo import METHODS
-    from zoo.spec import load
+    from zoo.spec import entries, load
 
-    return [load(name) for name in (METHODS if names == ["all"] else names)]
+    return list(entries().values()) if names == ["all"] else [load(name) for name in names]
 
 
 def _execute(experiments: list, found, backend: str) -> list[dict]:

@@ -51,7 +51,7 @@ class Experiment:
     def run(self) -> str:
         """The run id: 16 hexadecimal digits."""
         content = {
-            "method": self.method.model_dump(mode="json"),
+            "method": self.method.model_dump(mode="json", exclude={"label"}, exclude_none=True),
             "protocol": self.protocol.model_dump(mode="json", exclude={"title", "description", "seeds"}),
             "seed": self.seed,
             "fold": self.fold,

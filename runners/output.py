@@ -26,6 +26,21 @@ def print_rows(rows: list[dict] | dict, as_json: bool) -> None:
     console.print(table)
 
 
+def print_card(card: dict, as_json: bool) -> None:
+    """A card: one line a field, several for a field that is a list."""
+    if as_json:
+        print_rows(card, True)
+        return
+    import textwrap
+
+    for name, value in card.items():
+        lines = [value] if isinstance(value, str) else value
+        marks = (f"{name:14}", "") if isinstance(value, str) else (f"{name:14}- ", f"{'':14}- ")
+        for place, line in enumerate(lines or ["none"]):
+            first = marks[0] if place == 0 else marks[1]
+            print(textwrap.fill(line, 118, initial_indent=first, subsequent_indent=" " * len(first)))
+
+
 def listed(value) -> str:
     """A cell: several values with commas between."""
     return ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -99,9 +99,20 @@ def fit(
     return state
 
 
-def _loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy in nats, mean over labelled items."""
+def cross_entropy(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """In nats, mean over labelled items: (B, K) and (B,), or (B, T, K) and (B, T) with IGNORED on padded steps."""
     return F.cross_entropy(scores.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
+
+
+def training_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """What a step descends: the loss of the scores, unless the method defines its own.
+
+    A method that supervises more than its scores, or mixes examples, has
+    ``training_loss(inputs, masks, labels, criterion)``; the criterion is the protocol's, equal for all.
+    """
+    if hasattr(model, "training_loss"):
+        return model.training_loss(batch.inputs, batch.masks, batch.labels, cross_entropy)
+    return cross_entropy(model(batch.inputs, batch.masks), batch.labels)
 
 
 def _epoch(model, optimiser, batches: Iterable[Batch], budget: Budget, device: torch.device, epoch: int) -> float:
@@ -110,7 +121,7 @@ def _epoch(model, optimiser, batches: Iterable[Batch], budget: Budget, device: t
     total = items = 0
     for step, batch in enumerate(batches, 1):
         batch = batch.to(device)
-        loss = _loss(model(batch.inputs, batch.masks), batch.labels)
+        loss = training_loss(model, batch)
         if not torch.isfinite(loss):
             raise Diverged(f"training loss is {loss.item()} in epoch {epoch}, step {step}.")
         optimiser.zero_grad(set_to_none=True)
@@ -133,7 +144,7 @@ def _validate(model, batches: Iterable[Batch], device: torch.device, score: Scor
         scores.append(model(batch.inputs, batch.masks)[real])
         labels.append(batch.labels[real])
     scores, labels = torch.cat(scores), torch.cat(labels)
-    return _loss(scores, labels).item(), score(scores.cpu().numpy(), labels.cpu().numpy())
+    return cross_entropy(scores, labels).item(), score(scores.cpu().numpy(), labels.cpu().numpy())
 
 
 def _save(path: Path, model, optimiser, state: State) -> None:

@@ -8,6 +8,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +31,7 @@ from runners.settings import Settings
 from runners.tracking import tracker
 from runners.train import Diverged, State, fit, initialised
 from zoo.spec import MethodSpec, SpecError
+from zoo.streams import attended
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -66,16 +68,12 @@ def plan(
     Raises:
         DataError: if the data or the split are not what they should be.
     """
-    taking, skipped = [], {}
-    for method in methods:
-        try:
-            zoo.takes(method.method, spec.modalities)
-            taking.append(method)
-        except ValueError as reason:
-            skipped[method.name] = str(reason)
+    taking, skipped = _taking(methods, spec, spec.aligned)
     if not taking:
         return [], skipped
     examples = load_examples(spec, settings.data_root, settings.cache_root, progress)
+    taking, unaligned = _taking(taking, spec, examples.aligned)  # data of one's own tell only when read
+    skipped |= unaligned
     path = split_path(spec, settings.data_root)
     runs = spec.runs(seeds)
     read_split(path, examples.ids, folds=spec.folds, fold=runs[0][1])  # refuse a bad split before the first run
@@ -88,7 +86,7 @@ def plan(
     widths, sizes = {m: stream.width for m, stream in examples.streams.items()}, {}
     for method in taking:
         try:  # a setting that the method does not take is refused before the first run
-            sizes[method.name] = sum(p.numel() for p in new_model(method, widths, examples, seed=0).parameters())
+            sizes[method.name] = _parameters(new_model(method, _used(method, spec, examples, widths), examples, seed=0))
         except ValueError as error:
             raise SpecError(f"{method.name}: {error}") from None
     taking.sort(key=lambda method: -sizes[method.name])  # the longest first, so that parallel workers end together
@@ -101,11 +99,28 @@ def plan(
     return experiments, skipped
 
 
+def _taking(methods: list[MethodSpec], spec: ProtocolSpec, aligned: bool) -> tuple[list[MethodSpec], dict[str, str]]:
+    """The methods that can take part, and the reason for each of the others."""
+    taking, skipped = [], {}
+    for method in methods:
+        try:
+            method.takes(spec.modalities, aligned=aligned)
+            taking.append(method)
+        except ValueError as reason:
+            skipped[method.name] = str(reason)
+    return taking, skipped
+
+
+def _used(method: MethodSpec, spec: ProtocolSpec, examples: Examples, widths: dict[str, int]) -> dict[str, int]:
+    """D of each modality that the method takes of those the protocol gives."""
+    return {m: widths[m] for m in method.takes(spec.modalities, aligned=examples.aligned)}
+
+
 def new_model(method: MethodSpec, features: dict[str, int], examples: Examples, seed: int) -> torch.nn.Module:
     """The method as the data shape it, with the first weights of a seed.
 
     Args:
-        features: D of each modality that the data give.
+        features: D of each modality that it takes.
 
     Raises:
         ValueError: for a setting that the method does not take.
@@ -114,11 +129,15 @@ def new_model(method: MethodSpec, features: dict[str, int], examples: Examples, 
         seed,
         zoo.build,
         method.method,
-        features={m: features[m] for m in zoo.takes(method.method, tuple(features))},
+        features=features,
         outputs=len(examples.classes),
         per_step=examples.per_step,
         **method.settings,
     )
+
+
+def _parameters(model: torch.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
 
 
 @lru_cache(maxsize=1)
@@ -152,9 +171,10 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
     with bundle.workplace(root, experiment) as folder:
         seconds, started = {}, time.perf_counter()
         examples, division = _divided(spec.model_dump_json(), experiment.fold, settings.data_root, settings.cache_root)
-        modalities = zoo.takes(experiment.method.method, spec.modalities)
-        model = new_model(experiment.method, division.features, examples, experiment.seed)
-        parameters = sum(p.numel() for p in model.parameters())
+        features = _used(experiment.method, spec, examples, division.features)
+        modalities = tuple(features)
+        model = new_model(experiment.method, features, examples, experiment.seed)
+        parameters = _parameters(model)
         seconds["load"] = time.perf_counter() - started
 
         tracking = tracker(settings.tracking_url)
@@ -169,7 +189,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
         shutil.rmtree(ready, ignore_errors=True)  # of a run that was killed while it wrote
         ready.mkdir()
         records: list[Record] = []
-        reason, state = None, State()
+        reason, state, streams = None, State(), []
         started = time.perf_counter()
         try:
             state = _fit(model, division, modalities, experiment, folder / CHECKPOINT, after_epoch)
@@ -177,6 +197,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             started = time.perf_counter()
             test = division.open_test(lambda: bundle.write_opening(root, experiment))
             records = _evaluate(model, test, modalities, experiment, ready)
+            streams = _streams(model, division.validation, modalities)
             seconds["evaluate"] = time.perf_counter() - started
             _write_weights(model, ready / "model.safetensors")
         except Diverged as error:
@@ -190,6 +211,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             **describe(experiment),
             **_circumstances(experiment),
             "parameters": parameters,
+            "attention": streams,
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
@@ -257,6 +279,13 @@ def _evaluate(model, test: Part, modalities, experiment: Experiment, ready: Path
     )
     parquet.write_table(pa.table(predictions), ready / "predictions.parquet", compression="zstd")
     return records
+
+
+def _streams(model: torch.nn.Module, part: Part, modalities: tuple[str, ...]) -> list[dict]:
+    """Who attends to whom in this model, for the board's diagram."""
+    device = next(model.parameters()).device
+    batch = next(part.batches(modalities, 1, draw="validation")).to(device)
+    return [asdict(stream) for stream in attended(model, batch.inputs, batch.masks)]
 
 
 def _write_weights(model, path: Path) -> None:

@@ -1,12 +1,15 @@
 """MethodSpec: the YAML that a person writes to say which method, with which settings."""
 
+from dataclasses import replace
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
-from zoo import METHODS, MODALITIES, STAGES, takes
+import zoo
+from zoo import MODALITIES, STAGES, Method
 
 SPECS = Path(__file__).parent / "specs"
 
@@ -16,7 +19,7 @@ class SpecError(ValueError):
 
 
 class Label(BaseModel):
-    """What a board says of a composed architecture in place of its method's card.
+    """What a board says of this spec in place of its method's card.
 
     Args:
         fusion_stage: one of ``zoo.STAGES``.
@@ -26,14 +29,14 @@ class Label(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
-    summary: str
-    fusion_stage: str
-    attention: str
+    summary: str | None = None
+    fusion_stage: str | None = None
+    attention: str | None = None
 
     @field_validator("fusion_stage")
     @classmethod
-    def known_stage(cls, value: str) -> str:
-        if value not in STAGES:
+    def known_stage(cls, value: str | None) -> str | None:
+        if value is not None and value not in STAGES:
             raise ValueError(f"known stages: {', '.join(STAGES)}")
         return value
 
@@ -46,7 +49,7 @@ class MethodSpec(BaseModel):
 
     Args:
         modalities: which of a protocol's modalities it uses, all of them if not given.
-        label: title and taxonomy of a composed architecture; moves no number.
+        label: title, and for a composed architecture the taxonomy; moves no number.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,10 +63,10 @@ class MethodSpec(BaseModel):
     @field_validator("method")
     @classmethod
     def known(cls, value: str) -> str:
-        if value not in METHODS:
-            near = get_close_matches(value, METHODS, n=1)
+        if value not in zoo.METHODS:
+            near = get_close_matches(value, zoo.METHODS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"no method {value!r}{hint} Known: {', '.join(METHODS)}")
+            raise ValueError(f"no method {value!r}{hint} Known: {', '.join(zoo.METHODS)}")
         return value
 
     @field_validator("modalities")
@@ -73,9 +76,29 @@ class MethodSpec(BaseModel):
             raise ValueError(f"no modality {unknown[0]!r}. Known: {', '.join(MODALITIES)}")
         return value
 
+    @property
+    def card(self) -> Method:
+        """Its method's card, with the label and the modalities of this spec in place."""
+        told = self.label.model_dump(exclude_none=True) if self.label else {}
+        if self.modalities:
+            told |= {"modalities": self.modalities, "at_least": len(self.modalities)}
+        return replace(zoo.METHODS[self.method], **told)
+
     def takes(self, available: tuple[str, ...], *, aligned: bool) -> tuple[str, ...]:
         """Modalities it uses of those a protocol gives; see ``zoo.takes``."""
-        return takes(self.method, available, only=self.modalities, aligned=aligned)
+        return zoo.takes(self.method, available, only=self.modalities, aligned=aligned)
+
+
+@cache
+def entries() -> dict[str, MethodSpec]:
+    """Every preset that a board ranks, by name, in the order of ``zoo.METHODS``."""
+    return {name: load(name) for card in zoo.METHODS.values() for name in card.presets}
+
+
+def presets() -> dict[str, MethodSpec]:
+    """Every spec that comes with the zoo, by name: the entries of boards first."""
+    others = sorted({path.stem for path in SPECS.glob("*.yaml")} - entries().keys())
+    return {**entries(), **{name: load(name) for name in others}}
 
 
 def load(name: str) -> MethodSpec:
@@ -87,14 +110,14 @@ def load(name: str) -> MethodSpec:
     Raises:
         SpecError: naming file and field, or the nearest known name.
     """
-    if name in METHODS:
-        path = SPECS / f"{METHODS[name].presets[0]}.yaml"
+    if name in zoo.METHODS:
+        path = SPECS / f"{zoo.METHODS[name].presets[0]}.yaml"
     elif name.endswith((".yaml", ".yml")):
         path = Path(name)
     else:
         path = SPECS / f"{name}.yaml"
     if not path.is_file():
-        known = sorted({*METHODS, *(p.stem for p in SPECS.glob("*.yaml"))})
+        known = sorted({*zoo.METHODS, *(p.stem for p in SPECS.glob("*.yaml"))})
         near = get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise SpecError(f"No method, preset or file {name!r}.{hint} Known: {', '.join(known)}.")

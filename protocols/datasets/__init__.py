@@ -30,6 +30,7 @@ class Card:
         counts: what ``check`` expects, e.g. ``{"clips": 1000}``.
         layout: the files, as they must lie below ``folder``.
         obtain: where to get them.
+        aligned: whether all modalities have the same steps; True also where that depends on what a user brings.
         traps: what has misled people before.
     """
 
@@ -43,6 +44,7 @@ class Card:
     counts: dict[str, int]
     layout: str
     obtain: str
+    aligned: bool
     traps: tuple[str, ...] = field(default=())
 
 

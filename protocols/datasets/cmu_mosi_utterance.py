@@ -55,6 +55,7 @@ CARD = Card(
         "The feature files are in https://github.com/declare-lab/multimodal-deep-learning (at 111b401d); "
         "labels_merged.csv joins their ids with the sentiment of the CMU-MOSI release."
     ),
+    aligned=True,
     traps=(
         "The text and video vectors were trained with the labels of the bc-LSTM training videos: use the bc-LSTM "
         "split only. On the folds of the CMU SDK, 558 of 686 test utterances leak.",

@@ -58,6 +58,7 @@ CARD = Card(
     counts={},
     layout=LAYOUT,
     obtain=OBTAIN,
+    aligned=True,
     traps=("Extract with nothing fitted on the test part: no normalisation, no supervised encoder.",),
 )
 

@@ -46,6 +46,7 @@ CARD = Card(
     layout="grid/s1/<id>.mp4 (180x144, 25 frames a second, with sound) and grid/align/s1/<id>.align",
     obtain="Download the video and the alignments of speaker 1 from the home page. Re-encode each clip to a "
     "180x144 MP4 (H.264, AAC), its name kept.",
+    aligned=False,
     traps=(
         "One speaker: nothing here says how a method does on a voice or a face that it has not met.",
         "Clean audio alone is at ceiling; noise or a missing stream is what makes fusion matter.",

@@ -35,6 +35,7 @@ CARD = Card(
         "values (17 mean intensities, 18 mean presences), then 259 acoustic values."
     ),
     obtain="Derived from RAVDESS (https://zenodo.org/records/1188976): the published pickle au_mfcc.pkl goes there.",
+    aligned=True,
     traps=(
         "Split by actor. A random split has every actor in both parts: a published 0.856 comes from one.",
         "The acoustic values are one contour over time, cut or filled with zeros to 259 values: "

@@ -46,6 +46,7 @@ CARD = Card(
     counts={"examples": EXAMPLES},
     layout="no files",
     obtain="Nothing to obtain: the sequences are generated in memory.",
+    aligned=False,
     traps=(
         "All three modalities together reach 0.853 at best: 5 % of the planted bits are flipped.",
         "One modality alone never sees the synergistic bit, so its best accuracy is at most 0.451.",

@@ -133,7 +133,7 @@ def test_data_prepare_describes_the_data(fuseboard):
         (("run", "mult", "--protocol", "sythetic@1"), "Did you mean 'synthetic@1'"),
         (("run", "mult", "--protocol", "synthetic@1", "--backend", "dask"), "Known: serial, ray"),
         (("run", "mult", "--protocol", "grid-digit@1"), "no such folder"),
-        (("run", "text_only", "--protocol", "ravdess-actors@1"), "text_only needs text"),
+        (("run", "text_only", "--protocol", "ravdess-actors@1"), "skipped text_only: it needs text"),
         (("methods", "--show", "mlut"), "Did you mean 'mult'"),
         (("data", "check", "girds"), "Did you mean 'grid'"),
         (("board", "--protocol", "nothing@1"), "No protocol 'nothing@1'"),

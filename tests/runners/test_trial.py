@@ -170,7 +170,7 @@ def test_a_method_that_cannot_take_part_is_skipped_with_a_reason(short, settings
     )
     experiments, skipped = trial.plan([load_method("text_only"), load_method("mult")], spec, settings, seeds=1)
     assert [e.method.method for e in experiments] == ["mult"]
-    assert skipped == {"text_only": "text_only needs text; the protocol gives audio, video."}
+    assert skipped == {"text_only": "it needs text; the protocol gives audio, video."}
 
 
 def test_settings_that_a_method_does_not_know_are_refused_before_the_first_run(short, settings):

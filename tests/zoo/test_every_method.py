@@ -254,5 +254,5 @@ def test_card(name):
     assert card.evidence in zoo.EVIDENCE
     assert set(card.modalities) <= set(zoo.MODALITIES)
     assert card.fusion_stage in ("none", "early", "intermediate", "late")
-    assert card.preset in {p.stem for p in spec.SPECS.glob("*.yaml")}
+    assert card.presets[0] in {p.stem for p in spec.SPECS.glob("*.yaml")}
     assert card.title and card.paper and card.summary and card.follows
