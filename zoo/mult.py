@@ -3,14 +3,29 @@
 Source   Tsai et al., "Multimodal Transformer for Unaligned Multimodal Language Sequences", ACL 2019,
          arXiv:1906.00295; code yaohungt/Multimodal-Transformer at a670936 (src/models.py, modules/*.py).
 Differs  see ``differs`` of the card in ``zoo.METHODS``.
+
+For a target t and each other modality s, with LN for LayerNorm and x_m the embedded stream of modality m:
+
+    x_m = sqrt(D) conv_m(input_m) + positions
+    h_0 = x_t
+    a_i = h_(i-1) + Attention_i(LN_i h_(i-1), LN_i x_s, LN_i x_s)       one norm for queries, keys and values
+    h_i = a_i + FeedForward_i(LN'_i a_i)                                i = 1 .. layers, then a last norm
+    memory_t: the same layers with self-attention, over the h of all s side by side; its last step is kept
+    scores = head(y + residual2(relu(residual1 y))),  y = all memories side by side
+
+x_s is the same in every layer, and LN_i of it differs only in scale g_i and shift b_i. With x' normalised once,
+W_i (g_i x' + b_i) = (W_i g_i) x' + W_i b_i, so the keys and values of all layers are one product with x'.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from zoo.layers import Attention, FeedForward, accept, attention_bias, ordered, positions
+from zoo import layers as shared
+from zoo.layers import FeedForward, accept, attention_bias, ordered, positions
 
 ORDER = ("text", "audio", "video")  # of sources and of targets, in every concatenation of the released code
 
@@ -39,6 +54,13 @@ def visible(query_mask: Tensor, key_mask: Tensor, causal: bool) -> Tensor:
     return allowed & (j <= i + offset)
 
 
+class Attention(shared.Attention):
+    """Attention that is given its queries, keys and values projected."""
+
+    def _project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+        return query, key, value
+
+
 class Layer(nn.Module):
     """Pre-norm attention and feed-forward. One norm serves queries, keys and values; residuals skip it."""
 
@@ -51,12 +73,15 @@ class Layer(nn.Module):
         self.feed_forward = FeedForward(width, 4 * width, dropout=relu_dropout)
         self.drop = nn.Dropout(residual_dropout)
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
-        """(B, Tq, D), (B, Tk, D), (B, Tk, D) -> (B, Tq, D)."""
-        query = self.norm0(x)
-        key = query if keys is x else self.norm0(keys)
-        value = key if values is keys else self.norm0(values)
-        x = x + self.drop(self.attention(query, key, value, bias))
+    def project(self, x: Tensor, parts: slice) -> Sequence[Tensor]:
+        """Queries (0), keys (1) and values (2) of the normalised (B, T, D): one (B, T, D) each."""
+        rows = slice(parts.start * x.shape[-1], parts.stop * x.shape[-1])
+        y = F.linear(self.norm0(x), self.attention.in_proj_weight[rows], self.attention.in_proj_bias[rows])
+        return y.chunk(parts.stop - parts.start, -1)
+
+    def forward(self, x: Tensor, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+        """(B, Tq, D), its projected queries, and projected keys and values (B, Tk, D) -> (B, Tq, D)."""
+        x = x + self.drop(self.attention(query, keys, values, bias))
         return x + self.drop(self.feed_forward(self.norm1(x)))
 
 
@@ -70,13 +95,31 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def cross(self, target: Tensor, source: Tensor, bias: Tensor | None) -> Tensor:
-        """Embedded (B, Tq, D) and (B, Tk, D) -> (B, Tq, D). The source stays as it came in every layer."""
-        x, keys = self.embed_drop(target), self.embed_drop(source)
-        # Two masks, as in the released code; without dropout one tensor does, and its keys and values share a product.
-        values = self.embed_drop(source) if keys is not source else keys
-        for layer in self.layers:
-            x = layer(x, keys, values, bias)
+        """Embedded (B, Tq, D) and (B, Tk, D) -> (B, Tq, D)."""
+        x = self.embed_drop(target)
+        for layer, keys, values in zip(self.layers, *self._keys_and_values(source), strict=True):
+            x = layer(x, *layer.project(x, slice(0, 1)), keys, values, bias)
         return self.norm(x)
+
+    def _keys_and_values(self, source: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Projected keys and values for every layer: (B, Tk, D) -> two sequences of (B, Tk, D)."""
+        width, count = source.shape[-1], len(self.layers)
+        scale = torch.stack([layer.norm0.weight for layer in self.layers])  # (layers, D)
+        shift = torch.stack([layer.norm0.bias for layer in self.layers])
+
+        def project(start: int, stop: int) -> Sequence[Tensor]:
+            rows = slice(start * width, stop * width)
+            weight = torch.stack([layer.attention.in_proj_weight[rows] for layer in self.layers])  # (layers, rows, D)
+            bias = torch.stack([layer.attention.in_proj_bias[rows] for layer in self.layers])  # (layers, rows)
+            bias = bias + (weight @ shift.unsqueeze(-1)).squeeze(-1)
+            x = F.layer_norm(self.embed_drop(source), (width,))
+            y = F.linear(x, (weight * scale.unsqueeze(1)).flatten(0, 1), bias.flatten())
+            return y.chunk(count * (stop - start), -1)
+
+        if self.training and self.embed_drop.p > 0:  # the released code drops keys and values apart
+            return project(1, 2), project(2, 3)
+        both = project(1, 3)
+        return both[::2], both[1::2]
 
     def memory(self, x: Tensor, mask: Tensor, causal: bool, last_only: bool) -> Tensor:
         """Embedded (B, T, D) and its mask -> (B, T, D), or (B, D) of the last real step.
@@ -87,12 +130,14 @@ class Encoder(nn.Module):
         x = self.embed_drop(x)
         *before, final = self.layers
         for layer in before:
-            x = layer(x, x, x, bias)
+            x = layer(x, *layer.project(x, slice(0, 3)), bias)
         if not last_only:
-            return self.norm(final(x, x, x, bias))
-        last = (mask.sum(1) - 1)[:, None, None].expand(-1, 1, x.shape[-1])
-        y = final(x.gather(1, last), x, x, attention_bias(mask.unsqueeze(1), x))  # (B, 1, D)
-        return self.norm(y).squeeze(1)
+            return self.norm(final(x, *final.project(x, slice(0, 3)), bias))
+        last = x.gather(1, (mask.sum(1) - 1)[:, None, None].expand(-1, 1, x.shape[-1]))  # (B, 1, D)
+        bias = attention_bias(mask.unsqueeze(1), x)
+        return self.norm(final(last, *final.project(last, slice(0, 1)), *final.project(x, slice(1, 3)), bias)).squeeze(
+            1
+        )
 
 
 class MulT(nn.Module):
@@ -102,12 +147,14 @@ class MulT(nn.Module):
         features: D_m of two or three modalities.
         outputs: K.
         per_step: one row of scores for each step, from that step's memory instead of the last one's (ours).
+        targets: the modalities that are refined and read, or "all"; every modality stays a source.
         width: D of a crossmodal encoder; a memory encoder is as wide as all its sources together.
         heads: of every attention. layers: of a crossmodal encoder; a memory encoder has at least 3.
         kernels: odd size of the temporal convolution of each modality.
         causal_mask: whether a query is kept from later steps.
         embed_dropout: on text features, and on each stream as it enters an encoder.
-        attention_dropout, relu_dropout, residual_dropout, output_dropout: where their names say.
+        attention_dropout: one rate, or one for each target's crossmodal encoders and one for "memory".
+        relu_dropout, residual_dropout, output_dropout: where their names say.
     """
 
     def __init__(
@@ -116,13 +163,14 @@ class MulT(nn.Module):
         outputs: int,
         *,
         per_step: bool = False,
+        targets: str | Sequence[str],
         width: int,
         heads: int,
         layers: int,
         kernels: dict[str, int],
         causal_mask: bool,
         embed_dropout: float,
-        attention_dropout: float,
+        attention_dropout: float | dict[str, float],
         relu_dropout: float,
         residual_dropout: float,
         output_dropout: float,
@@ -136,21 +184,27 @@ class MulT(nn.Module):
         self.project = nn.ModuleDict(
             {m: _convolution(m, self.features[m], width, kernels) for m in ORDER if m in self.features}
         )
-        rates = {
+        self.targets = _chosen(targets, self.project)
+        rates = _rates(attention_dropout, self.targets)
+        others = {
             "embed_dropout": embed_dropout,
-            "attention_dropout": attention_dropout,
             "relu_dropout": relu_dropout,
             "residual_dropout": residual_dropout,
         }
         self.crossmodal, self.memory = nn.ModuleDict(), nn.ModuleDict()
-        for target in self.project:
+        for target in self.targets:
             sources = self._sources(target)
             for source in sources:
                 self.crossmodal[f"{target}_from_{source}"] = Encoder(
-                    width, heads, layers, label=f"{target}<-{source}", **rates
+                    width, heads, layers, label=f"{target}<-{source}", attention_dropout=rates[target], **others
                 )
             self.memory[target] = Encoder(
-                width * len(sources), heads, max(layers, 3), label=f"{target} memory", **rates
+                width * len(sources),
+                heads,
+                max(layers, 3),
+                label=f"{target} memory<-{target} memory",
+                attention_dropout=rates["memory"],
+                **others,
             )
         fused = width * len(self.crossmodal)
         self.residual1, self.residual2 = nn.Linear(fused, fused), nn.Linear(fused, fused)
@@ -161,7 +215,7 @@ class MulT(nn.Module):
         streams = accept(inputs, masks, self.features, per_step=self.per_step)
         embedded = {m: embed(self._low_level(m, streams[m])) for m in self.project}  # (B, T_m, D)
         memories = []
-        for target in self.project:
+        for target in self.targets:
             refined = []
             for source in self._sources(target):
                 bias = attention_bias(visible(masks[target], masks[source], self.causal_mask), embedded[target])
@@ -188,3 +242,26 @@ def _convolution(modality: str, features: int, width: int, kernels: dict[str, in
     if size is None or size < 1 or size % 2 == 0:
         raise ValueError(f"kernels[{modality!r}] is {size}; wanted an odd size for each modality, got {kernels}.")
     return nn.Conv1d(features, width, size, padding=size // 2, bias=False)
+
+
+def _chosen(targets: str | Sequence[str], present: Mapping[str, nn.Module]) -> list[str]:
+    """The targets in the order of the released code."""
+    if targets == "all":
+        return list(present)
+    if isinstance(targets, str) or not targets or len(set(targets)) < len(targets) or not set(targets) <= set(present):
+        raise ValueError(f'targets is {targets!r}; wanted "all" or a list of some of {", ".join(present)}.')
+    return [m for m in present if m in targets]
+
+
+def _rates(dropout: float | Mapping[str, float], targets: Sequence[str]) -> dict[str, float]:
+    """The attention dropout of each target's crossmodal encoders, and of "memory"."""
+    if not isinstance(dropout, Mapping):
+        return dict.fromkeys((*targets, "memory"), dropout)
+    if missing := [name for name in (*targets, "memory") if name not in dropout]:
+        raise ValueError(
+            f"attention_dropout {dict(dropout)} lacks {', '.join(missing)}; wanted one number, or a rate for each "
+            'target and for "memory".'
+        )
+    if unknown := set(dropout) - {*ORDER, "memory"}:
+        raise ValueError(f"attention_dropout names {sorted(unknown)[0]!r}; accepted are {', '.join(ORDER)} and memory.")
+    return dict(dropout)

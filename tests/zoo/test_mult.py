@@ -6,80 +6,50 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import zoo
-from zoo import spec
-from zoo.mult import MulT, embed, visible
+from zoo import layers, spec
+from zoo.mult import embed, visible
+from zoo.weights import Imported, WeightsError, import_weights
+from zoo.weights.mult import key_map
 
 LETTERS = {"l": "text", "a": "audio", "v": "video"}
 INPUTS = {"text": "text", "audio": "audio", "vision": "video"}
-# What the reference calls a part of a layer -> what we call it. Buffers are dropped.
-PARTS = {
-    "self_attn": "attention",
-    "fc1": "feed_forward.0",
-    "fc2": "feed_forward.3",
-    "layer_norms.0": "norm0",
-    "layer_norms.1": "norm1",
-    "layer_norm": "norm",
-}
-HEADS = {"proj1": "residual1", "proj2": "residual2", "out_layer": "head"}
-# The variant with one target alone has no counterpart: no published run of the paper uses it.
-VARIANTS = ("aligned_d30", "unaligned", "no_mask", "left_padded", "bypass")
+VARIANTS = ("aligned_d30", "unaligned", "no_mask", "left_padded", "text_only_target", "bypass")
 NO_DROPOUT = dict.fromkeys(
     ("embed_dropout", "attention_dropout", "relu_dropout", "residual_dropout", "output_dropout"), 0.0
 )
 
 
-def our_name(reference: str) -> str:
-    """``trans_l_with_a.layers.0.fc1.bias`` -> ``crossmodal.text_from_audio.layers.0.feed_forward.0.bias``."""
-    first, rest = reference.split(".", 1)
-    if first in HEADS:
-        return f"{HEADS[first]}.{rest}"
-    if first.startswith("proj_"):
-        return f"project.{LETTERS[first[-1]]}.{rest}"
-    _, target, *source = first.split("_")
-    place = f"memory.{LETTERS[target]}" if source == ["mem"] else f"crossmodal.{LETTERS[target]}_from_"
-    place += "" if source == ["mem"] else LETTERS[source[1]]
-    if rest.startswith("layers."):
-        _, number, rest = rest.split(".", 2)
-        place += f".layers.{number}"
-    part = next(p for p in PARTS if rest.startswith(f"{p}."))
-    return f"{place}.{PARTS[part]}{rest.removeprefix(part)}"
-
-
 def fixture(variant: str):
+    """The case of a variant, and its tensors by group."""
     root = os.environ.get("FUSEBOARD_PARITY_ROOT")
     if not root:
         pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    from safetensors.torch import load_file
-
     case = json.loads((Path(root) / "mult" / "case.json").read_text(encoding="utf-8"))["variants"][variant]
-    tensors = load_file(Path(root) / "mult" / case["file"])
     groups = {}
-    for key, value in tensors.items():
+    for key, value in load_file(Path(root) / "mult" / case["file"]).items():
         group, _, name = key.partition("/")
         groups.setdefault(group, {})[name] = value
     return case, groups
 
 
-def imported(config: dict, weights: dict[str, torch.Tensor]) -> MulT:
-    widths = {m: config[f"orig_d_{letter}"] for letter, m in LETTERS.items()}
-    model = MulT(
-        widths,
-        config["output_dim"],
-        width=config["d"],
-        heads=config["num_heads"],
-        layers=config["layers"],
-        kernels=dict.fromkeys(widths, 1),
-        causal_mask=config["attn_mask"],
-        **NO_DROPOUT,
-    )
-    state = {our_name(k): v for k, v in weights.items()}
-    for m, d in widths.items():
-        if d == config["d"]:  # the reference skips this projection; the identity does the same
-            state[f"project.{m}.weight"] = torch.eye(d).unsqueeze(-1)
-    model.load_state_dict(state)
-    return model.eval()
+def imported(case: dict, weights: dict[str, torch.Tensor], folder: Path) -> Imported:
+    """The model as a user gets it: a spec and a file of the authors' tensors."""
+    config = case["config"]
+    targets = [m for letter, m in LETTERS.items() if config[f"{letter}only"]]
+    settings = {
+        "targets": "all" if len(targets) == 3 else targets,
+        "width": config["d"],
+        "heads": config["num_heads"],
+        "layers": config["layers"],
+        "kernels": dict.fromkeys(LETTERS.values(), 1),
+        "causal_mask": config["attn_mask"],
+    }
+    save_file(weights, folder / "mult.safetensors")
+    method = spec.MethodSpec(name="mult-parity", method="mult", settings=settings | NO_DROPOUT)
+    return import_weights(method, folder / "mult.safetensors")
 
 
 def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
@@ -88,9 +58,9 @@ def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_parity_with_the_authors_code(variant):
+def test_parity_with_the_authors_code(variant, tmp_path):
     case, groups = fixture(variant)
-    model = imported(case["config"], groups["weights"])
+    model = imported(case, groups["weights"], tmp_path).model.eval()
     inputs = {INPUTS[k]: v.requires_grad_() for k, v in groups["inputs"].items()}
     masks = {m: torch.ones(x.shape[:2], dtype=torch.bool) for m, x in inputs.items()}
     hidden = []
@@ -101,20 +71,21 @@ def test_parity_with_the_authors_code(variant):
             assert close(ours[name], golden, case["tolerance"]["outputs"]), name
     sum((ours[k] * c).sum() for k, c in groups["cotangents"].items()).backward()
     parameters = dict(model.named_parameters())
+    names = {theirs: name for name, theirs in key_map(model).items()}
     checked = 0
     for name, golden in groups["grads"].items():
         kind, _, name = name.partition("/")
-        gradient = inputs[INPUTS[name]].grad if kind == "inputs" else parameters[our_name(name)].grad
+        gradient = inputs[INPUTS[name]].grad if kind == "inputs" else parameters[names[name]].grad
         assert close(gradient, golden, case["tolerance"]["grads"]), name
         checked += 1
-    assert checked >= 5
+    assert checked >= 10
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_right_padding_leaves_the_authors_outputs(variant):
+def test_right_padding_leaves_the_authors_outputs(variant, tmp_path):
     """Garbage behind the real steps must not move a number of the reference."""
     case, groups = fixture(variant)
-    model = imported(case["config"], groups["weights"])
+    model = imported(case, groups["weights"], tmp_path).model.eval()
     inputs, masks = {}, {}
     for extra, (name, x) in enumerate(groups["inputs"].items(), start=1):
         inputs[INPUTS[name]] = torch.cat([x, torch.full((len(x), extra, x.shape[2]), 7.0)], dim=1)
@@ -122,16 +93,48 @@ def test_right_padding_leaves_the_authors_outputs(variant):
     assert close(model(inputs, masks), groups["outputs"]["prediction"], case["tolerance"]["outputs"])
 
 
+def test_what_the_import_leaves_out_is_said(tmp_path):
+    case, groups = fixture("text_only_target")
+    dropped = imported(case, groups["weights"], tmp_path).provenance["dropped"]
+    assert {name.split(".")[0] for name in dropped} == {"trans_a_mem", "trans_v_mem"}
+    case, groups = fixture("bypass")
+    buffers = {"trans_l_mem.version": torch.ones(1), "trans_l_mem.embed_positions._float_tensor": torch.ones(1)}
+    dropped = imported(case, groups["weights"] | buffers, tmp_path).provenance["dropped"]
+    assert set(dropped) == {"proj_a.weight", *buffers}
+    assert "identity" in dropped["proj_a.weight"]
+
+
+def test_a_file_of_another_network_is_refused(tmp_path):
+    """MMSA gives its own network the same tensor names; only its kernels tell it apart."""
+    tensors = {f"proj_{letter}.weight": torch.ones(4, 3, size) for letter, size in (("l", 3), ("a", 1), ("v", 5))}
+    save_file(tensors | {"out_layer.weight": torch.ones(1, 24)}, tmp_path / "mmsa.safetensors")
+    with pytest.raises(WeightsError, match="not a checkpoint of mult.*released code"):
+        import_weights(spec.load("mult-code"), tmp_path / "mmsa.safetensors")
+
+
+def test_a_depth_that_is_not_the_files_is_refused(tmp_path):
+    case, groups = fixture("no_mask")
+    case["config"]["layers"] = 1
+    with pytest.raises(WeightsError, match=r"trans_l_with_a\.layers\.1\.fc1\.bias \(60,\) has no counterpart"):
+        imported(case, groups["weights"], tmp_path)
+
+
+@pytest.mark.parametrize("size", zoo.method("mult").sizes, ids=lambda s: f"{s.preset}-{s.parameters}")
+def test_parameter_counts_of_the_card(size):
+    with torch.device("meta"):
+        model = zoo.build("mult", features=size.features, outputs=size.outputs, **spec.load(size.preset).settings)
+    assert sum(p.numel() for p in model.parameters()) == size.parameters
+
+
 @pytest.mark.parametrize(
     ("features", "outputs", "kernels", "count"),
     [
-        ({"text": 300, "audio": 74, "video": 35}, 1, {"text": 1, "audio": 3, "video": 3}, 1_549_321),
         ({"text": 300, "audio": 74, "video": 35}, 1, {"text": 3, "audio": 3, "video": 3}, 1_573_321),
-        ({"text": 300, "audio": 5, "video": 20}, 1, {"text": 1, "audio": 3, "video": 3}, 1_539_241),
+        ({"text": 300, "audio": 74, "video": 35}, 8, {"text": 3, "audio": 5, "video": 3}, 1_580_928),
     ],
-    ids=["mosei", "mosei-kernel-3", "mosi"],
+    ids=["mosei-kernel-3", "iemocap"],
 )
-def test_parameter_count_of_the_paper(features, outputs, kernels, count):
+def test_parameter_counts_of_the_papers_other_kernels(features, outputs, kernels, count):
     settings = {**spec.load("mult-paper").settings, "kernels": kernels}
     model = zoo.build("mult", features=features, outputs=outputs, **settings)
     assert sum(p.numel() for p in model.parameters()) == count
@@ -182,3 +185,62 @@ def test_kernels_must_be_odd_and_complete(kernels):
     settings = {**spec.load("mult-paper").settings, "kernels": kernels}
     with pytest.raises(ValueError, match=r"kernels\['(audio|video)'\] is .* odd"):
         zoo.build("mult", features={"audio": 4, "video": 4}, outputs=2, **settings)
+
+
+def build(preset="mult-paper", features=None, outputs=2, per_step=False, **changed):
+    features = features or {"audio": 4, "video": 4, "text": 5}
+    return zoo.build(
+        "mult", features=features, outputs=outputs, per_step=per_step, **spec.load(preset).settings | changed
+    )
+
+
+def test_attention_dropout_for_each_target():
+    model = build("mult-code")
+    rates = {name: {layer.attention.dropout for layer in e.layers} for name, e in model.crossmodal.items()}
+    assert rates["text_from_audio"] == rates["text_from_video"] == {0.1}
+    assert rates["audio_from_text"] == rates["video_from_audio"] == {0.0}
+    assert {layer.attention.dropout for e in model.memory.values() for layer in e.layers} == {0.1}
+    with pytest.raises(ValueError, match="attention_dropout .* lacks video, memory"):
+        build(attention_dropout={"text": 0.1, "audio": 0.0})
+    with pytest.raises(ValueError, match="attention_dropout names 'smell'"):
+        build(attention_dropout={"text": 0, "audio": 0, "video": 0, "memory": 0, "smell": 0})
+
+
+def test_targets_choose_what_is_refined():
+    assert list(build().memory) == ["text", "audio", "video"]
+    model = build(targets=["video", "audio"])
+    assert list(model.memory) == ["audio", "video"]
+    assert list(model.crossmodal) == ["audio_from_text", "audio_from_video", "video_from_text", "video_from_audio"]
+    for wrong in ("text", [], ["text", "text"], ["smell"]):
+        with pytest.raises(ValueError, match="targets is .* wanted"):
+            build(targets=wrong)
+    with pytest.raises(ValueError, match="targets is .'text'.*some of audio, video"):
+        build(features={"audio": 4, "video": 4}, targets=["text"])
+
+
+def test_recorded_labels_and_shapes():
+    model = build("mult-code", targets=["text"]).eval()
+    inputs = {m: torch.randn(2, t, w) for m, t, w in (("audio", 6, 4), ("video", 4, 4), ("text", 3, 5))}
+    masks = {m: torch.ones(x.shape[:2], dtype=torch.bool) for m, x in inputs.items()}
+    with layers.record_attention() as maps:
+        model(inputs, masks)
+    shapes = {label: tuple(weights.shape) for label, weights in maps}
+    assert len(shapes) == len(maps) == 3 * 5
+    assert shapes["text<-audio/0"] == (2, 5, 3, 6) and shapes["text<-video/4"] == (2, 5, 3, 4)
+    assert shapes["text memory<-text memory/0"] == (2, 5, 3, 3)
+    assert shapes["text memory<-text memory/4"] == (2, 5, 1, 3)
+
+
+def test_keys_and_values_are_dropped_apart_in_training():
+    """Two masks on the source: with one, keys and values would vanish together."""
+    torch.manual_seed(0)
+    encoder = build(embed_dropout=0.5).crossmodal["text_from_audio"].train()
+    drawn = []
+    encoder.embed_drop.register_forward_hook(lambda module, args, output: drawn.append(output))
+    source = torch.randn(2, 5, 40)
+    encoder.cross(torch.randn(2, 3, 40), source, None)
+    assert [x.shape[1] for x in drawn] == [3, 5, 5]
+    assert not torch.equal(drawn[1] == 0, drawn[2] == 0)
+    drawn.clear()
+    encoder.eval().cross(torch.randn(2, 3, 40), source, None)
+    assert [x.shape[1] for x in drawn] == [3, 5]
