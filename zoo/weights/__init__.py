@@ -23,7 +23,11 @@ from zoo.spec import MethodSpec
 
 # method -> the module of its key maps
 KEY_MAPS = {
+    "joint_cross_attention": "zoo.weights.joint_cross_attention",
     "mult": "zoo.weights.mult",
+    "dense_coattention": "zoo.weights.dense_coattention",
+    "recursive_joint_attention": "zoo.weights.recursive_joint_attention",
+    "rjcma": "zoo.weights.rjcma",
 }
 
 
