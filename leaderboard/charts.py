@@ -69,6 +69,30 @@ def ranking_chart(table: pd.DataFrame, metric: str, majority: float | None) -> d
     return {"data": {"values": rows}, "height": {"step": 30}, "layer": layers}
 
 
+def streams_graph(streams: Sequence[Mapping[str, Any]]) -> str:
+    """Who attends to whom as a Graphviz graph: streams as boxes, an arrow from keys to queries.
+
+    Args:
+        streams: query, key, layers, heads, over (``steps`` or ``features``) of each pair.
+    """
+
+    def quoted(text: str) -> str:
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+
+    lines = [
+        "digraph {",
+        'rankdir=LR; bgcolor="transparent";',
+        f'node [shape=box, style="rounded,filled", fillcolor="#F0F4F8", color="{FUSION}", fontname="sans-serif"];',
+        f'edge [color="{REFERENCE}", fontname="sans-serif", fontsize=10];',
+    ]
+    for stream in streams:
+        said = f"{stream['layers']} × {stream['heads']}"
+        style = "dashed" if stream["over"] == "features" else "solid"
+        lines.append(f"{quoted(stream['key'])} -> {quoted(stream['query'])} [label={quoted(said)}, style={style}];")
+    return "\n".join([*lines, "}"])
+
+
 def seeds_chart(values: pd.DataFrame, metric: str, conditions: Sequence[str]) -> dict[str, Any]:
     """Every run as a point, one row for each condition.
 

@@ -15,12 +15,12 @@ import pandas as pd
 import sqlalchemy as sa
 from pydantic import ValidationError
 
+import zoo.spec
 from leaderboard.store import records, runs, test_openings
 from protocols.metrics import metric as metric_card
 from protocols.spec import ProtocolSpec, committed
 from protocols.statistics import rank_ranges, t_interval
 from zoo import Method
-from zoo.spec import MethodSpec, entries
 
 MAJORITY = "majority_class"
 CELL = ["method", "split", "condition", "metric"]
@@ -158,6 +158,13 @@ def runs_of(engine: sa.Engine, method: str, key: str) -> list[dict[str, Any]]:
     return [{**row, "manifest": json.loads(row["manifest"])} for row in found]
 
 
+def newest_manifest(engine: sa.Engine, method: str) -> dict[str, Any] | None:
+    """Manifest of a method's newest completed run, or of its newest failed one; None if it was never run."""
+    query = sa.select(runs.c.manifest).where(runs.c.method == method)
+    found = _frame(engine, query.order_by(runs.c.status, runs.c.created.desc()).limit(1))
+    return json.loads(found["manifest"].item()) if len(found) else None
+
+
 def history(roots: Sequence[Path], bundle: str) -> pd.DataFrame | None:
     """Learning curve of one run from the first root that holds its bundle; None where none does."""
     for root in roots:
@@ -220,7 +227,7 @@ def _cards(engine: sa.Engine, kept: pd.DataFrame) -> dict[str, Method]:
 def card_of(manifest: dict[str, Any]) -> Method | None:
     """The card of a run's method; None where this version of the zoo lacks it."""
     try:
-        return MethodSpec.model_validate(manifest["method"]).card
+        return zoo.spec.MethodSpec.model_validate(manifest["method"]).card
     except ValidationError:
         return None
 
@@ -250,7 +257,7 @@ def _absent(spec: ProtocolSpec, table: pd.DataFrame, kept: pd.DataFrame, failed:
     for name in kept["method"].unique():
         if name not in set(table["method"]):
             rows.append((name, "was run, but has no record for this metric and condition"))
-    for name, entry in entries().items():
+    for name, entry in zoo.spec.entries().items():
         if name in {*kept["method"], *failed["method"]}:
             continue
         try:

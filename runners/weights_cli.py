@@ -73,9 +73,7 @@ def _widths(text: str | None) -> dict[str, int | tuple[int, ...]] | None:
         try:
             shape = tuple(int(n) for n in size.split("x"))
         except ValueError:
-            say(
-                f"Error: --features {text!r}: {part!r} is not modality=width, e.g. audio=40,video=432 or video=224x224x3."
-            )
+            say(f"Error: --features: {part!r} is not modality=width, e.g. audio=40 or video=224x224x3.")
             raise typer.Exit(WRONG_INPUT) from None
         found[name.strip()] = shape[0] if len(shape) == 1 else shape
     return found

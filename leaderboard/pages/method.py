@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 import yaml
 
-import zoo
 from leaderboard import queries
-from leaderboard.charts import curves_chart, run_name, seeds_chart
+from leaderboard.charts import curves_chart, run_name, seeds_chart, streams_graph
 from leaderboard.figures import interval_text, metric_title
 from leaderboard.session import bundle_roots, choose, open_store, plain
 from protocols.spec import ProtocolSpec
+from zoo import Method
+from zoo.spec import entries
 
 EVIDENCE = {
     "parity": "parity: outputs equal those of the authors' code with their weights",
@@ -27,14 +29,21 @@ EVIDENCE = {
 def main() -> None:
     engine = open_store()
     ran = dict(queries.methods(engine).to_numpy().tolist())
-    options = list(ran) + [name for name in zoo.METHODS if name not in ran and name not in ran.values()]
+    options = list(ran) + [name for name in entries() if name not in ran]
     if not options:
         st.info("There is no method yet.")
         return
     place, beside = st.columns([1, 1])
     name = choose("Method", options, "method", place=place)
-    base = ran.get(name, name)
-    show_card(name, base)
+    newest = queries.newest_manifest(engine, name)
+    card = queries.card_of(newest) if newest else entries()[name].card
+    if card is None:
+        st.header(plain(name))
+        st.warning(f"This version of the zoo has no method {plain(ran[name])}; its results stay.")
+    else:
+        show_card(card)
+    if newest:
+        show_streams(newest.get("attention"))
     specs = queries.protocols(engine) if name in ran else {}
     specs = {key: spec for key, spec in specs.items() if queries.runs_of(engine, name, key)}
     if not specs:
@@ -49,25 +58,53 @@ def main() -> None:
     show_runs(engine, name, spec, runs)
 
 
-def show_card(name: str, base: str) -> None:
-    card = zoo.METHODS.get(base)
-    if card is None:
-        st.header(plain(name))
-        st.warning(f"This version of the zoo has no method {plain(base)}; its results stay.")
-        return
+def show_card(card: Method) -> None:
     st.header(plain(card.title))
     st.write(plain(card.summary))
+    takes = ", ".join(card.modalities)
+    takes += f"; at least {card.at_least}" if card.at_least < len(card.modalities) else ""
     facts = {
         "Paper": card.paper,
-        "Takes": ", ".join(card.modalities) + (f"; at least {card.at_least}" if card.at_least > 1 else ""),
+        "Takes": takes + ("; equal steps in all of them" if card.aligned else ""),
         "Fusion": card.fusion_stage,
         "Attention": card.attention,
         "Evidence": EVIDENCE.get(card.evidence, card.evidence),
-        "Follows": card.follows,
+        "Equations": card.equations,
+        "Code": card.code,
     }
     st.write("\n".join(f"- **{term}**: {plain(text)}" for term, text in facts.items() if text))
     with st.expander(f"Known differences from the paper and its code: {len(card.differs)}"):
         st.write("\n".join(f"- {plain(line)}" for line in card.differs) or "None known.")
+    if card.sizes:
+        with st.expander(f"Parameter counts that the tests hold it to: {len(card.sizes)}"):
+            table = [
+                {
+                    "Preset": size.preset,
+                    "Inputs": ", ".join(
+                        f"{m} {'×'.join(map(str, np.atleast_1d(d)))}" for m, d in size.features.items()
+                    ),
+                    "Outputs": size.outputs,
+                    "Parameters": f"{size.parameters:,}",
+                    "Counted by": size.source,
+                }
+                for size in card.sizes
+            ]
+            st.dataframe(pd.DataFrame(table), hide_index=True)
+
+
+def show_streams(streams: list[dict[str, Any]] | None) -> None:
+    """Draws who attends to whom, as the newest run recorded it."""
+    if streams is None:
+        return
+    st.subheader("Who attends to whom")
+    if not streams:
+        st.write("Nobody: it has no attention.")
+        return
+    st.graphviz_chart(streams_graph(streams), use_container_width=False)
+    st.caption(
+        "An arrow runs from the stream that gives keys and values to the stream that queries, with attention maps "
+        "per forward pass; dashed where maps relate features instead of steps. Read off the trained model."
+    )
 
 
 def show_results(engine: sa.Engine, name: str, spec: ProtocolSpec) -> None:

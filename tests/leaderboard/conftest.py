@@ -124,6 +124,7 @@ class Bundles:
             "versions": {"python": "3.11", "torch": "2", "numpy": "2"},
             "hardware": {"cpu": "test", "cores": 2, "device": "cpu"},
             "parameters": 1234,
+            "attention": [{"query": "audio", "key": "video", "layers": 2, "heads": 4, "over": "steps"}],
             "epochs": 3,
             "best_epoch": 3,
             "seconds": {"load": 0.1, "fit": 2.5, "evaluate": 0.2},

@@ -3,16 +3,30 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-import zoo
+import zoo.spec
 from leaderboard import queries, store
 from zoo import Method
+from zoo.spec import MethodSpec
 
 CLEAR, MIDDLE, LOW = [0.90, 0.91, 0.92, 0.90, 0.91], [0.70, 0.75, 0.72, 0.68, 0.74], [0.20, 0.22, 0.21, 0.19, 0.24]
 
 
 def card(name: str, modalities: tuple[str, ...], at_least: int) -> Method:
     return Method(
-        name, f"zoo.{name}:X", name.title(), "a test", "", modalities, at_least, "late", "none", "", (), "generic", name
+        name=name,
+        target=f"zoo.{name}:X",
+        title=name.title(),
+        paper="a test",
+        summary="",
+        modalities=modalities,
+        at_least=at_least,
+        fusion_stage="late",
+        attention="none",
+        equations="",
+        code="",
+        differs=(),
+        evidence="generic",
+        presets=(name,),
     )
 
 
@@ -20,6 +34,7 @@ def card(name: str, modalities: tuple[str, ...], at_least: int) -> Method:
 def cards(monkeypatch):
     table = [card("late", ("audio", "video", "text"), 2), card("audio", ("audio",), 1), card("text", ("text",), 1)]
     monkeypatch.setattr(zoo, "METHODS", {m.name: m for m in table})
+    monkeypatch.setattr(zoo.spec, "entries", lambda: {m.name: MethodSpec(name=m.name, method=m.name) for m in table})
 
 
 def fill(engine, bundles, **methods):
@@ -83,11 +98,11 @@ def test_failed_runs_are_counted_and_never_ranked(engine, bundles, spec):
 
 
 def test_who_is_absent_and_why(engine, bundles, spec):
-    fill(engine, bundles, clear=[0.5])
+    fill(engine, bundles, late=[0.5])
     reasons = dict(queries.ranking(engine, spec, "accuracy", "clean").absent.to_numpy().tolist())
     assert reasons == {
         "audio": "not run yet: fuseboard run audio --protocol unit-test@1",
-        "text": "text needs text; the protocol gives audio, video.",
+        "text": "it needs text; the protocol gives audio, video.",
     }
 
 
@@ -107,7 +122,7 @@ def test_other_data_are_never_on_one_board(engine, bundles, spec):
     board = queries.ranking(engine, spec, "accuracy", "clean")
     assert list(board.table["method"]) == ["clear"]
     assert board.set_aside == 1
-    assert dict(board.absent.to_numpy().tolist()).keys() == {"audio", "text"}
+    assert dict(board.absent.to_numpy().tolist()).keys() == {"late", "audio", "text"}
 
 
 def test_other_code_has_no_common_mean(engine, bundles, spec):

@@ -10,25 +10,28 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import leaderboard
-import zoo
+import zoo.spec
 from leaderboard import store
-from zoo import Method
+from zoo import Method, Size
+from zoo.spec import MethodSpec
 
 PAGES = Path(leaderboard.__file__).parent / "pages"
 CARD = Method(
-    "late",
-    "zoo.late:X",
-    "Late fusion",
-    "a test",
-    "Adds *scores*.",
-    ("audio", "video"),
-    2,
-    "late",
-    "none",
-    "nothing",
-    ("It is a test.",),
-    "generic",
-    "late",
+    name="late",
+    target="zoo.late:X",
+    title="Late fusion",
+    paper="a test",
+    summary="Adds *scores*.",
+    modalities=("audio", "video"),
+    at_least=2,
+    fusion_stage="late",
+    attention="none",
+    equations="none",
+    code="",
+    differs=("It is a test.",),
+    evidence="generic",
+    presets=("late",),
+    sizes=(Size("late", {"audio": 4, "video": (2, 2, 3)}, 2, 1234, "by hand"),),
 )
 
 
@@ -38,6 +41,7 @@ def page(engine, bundles, monkeypatch):
     monkeypatch.setenv("FUSEBOARD_DATABASE_URL", str(engine.url))
     monkeypatch.setenv("FUSEBOARD_BUNDLE_ROOT", str(bundles.root))
     monkeypatch.setattr(zoo, "METHODS", {"late": CARD})
+    monkeypatch.setattr(zoo.spec, "entries", lambda: {"late": MethodSpec(name="late", method="late")})
 
     def run(name, **query):
         at = AppTest.from_file(PAGES / f"{name}.py", default_timeout=60)
@@ -107,7 +111,10 @@ def test_method_tells_card_results_runs_and_openings(page):
     assert "It is a test" in text
     assert "opened 5 times by 5 runs" in text
     assert "width: 40" in text
-    results, runs = (frame.value for frame in at.dataframe)
+    sizes, results, runs = (frame.value for frame in at.dataframe)
+    assert sizes.loc[0, ["Inputs", "Parameters"]].tolist() == ["audio 4, video 2×2×3", "1,234"]
+    (graph,) = at.get("graphviz_chart")
+    assert '"video" -> "audio" [label="2 × 4", style=solid]' in graph.proto.spec
     assert results["Accuracy"][0] == "72.0 ± 2.0 %"
     assert sorted(runs["Status"]) == ["completed"] * 5 + ["failed"]
     assert "loss is not finite" in set(runs["Reason"])
