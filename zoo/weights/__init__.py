@@ -24,10 +24,15 @@ from zoo.spec import MethodSpec
 # method -> the module of its key maps
 KEY_MAPS = {
     "joint_cross_attention": "zoo.weights.joint_cross_attention",
+    "mbt": "zoo.weights.mbt",
     "mult": "zoo.weights.mult",
     "dense_coattention": "zoo.weights.dense_coattention",
     "recursive_joint_attention": "zoo.weights.recursive_joint_attention",
     "rjcma": "zoo.weights.rjcma",
+    "contextual_fusion": "zoo.weights.contextual",
+    "mu_sa": "zoo.weights.contextual",
+    "mmuu_sa": "zoo.weights.contextual",
+    "mmmu_ba": "zoo.weights.contextual",
 }
 
 
@@ -45,6 +50,7 @@ class Source(Mapping[str, Tensor]):
         self._tensors = dict(tensors)
         self._used: set[str] = set()
         self.dropped: dict[str, str] = {}
+        self.missing: list[str] = []
 
     def __getitem__(self, name: str) -> Tensor:
         return self._tensors[name]
@@ -58,11 +64,12 @@ class Source(Mapping[str, Tensor]):
     def take(self, name: str) -> Tensor:
         """A tensor that becomes one of ours, or a part of one.
 
-        Raises:
-            WeightsError: if the file does not hold it.
+        One that the file does not hold is noted in ``missing`` and answered with a stand-in of no size, so that an
+        import can name all of them before it is refused.
         """
         if name not in self._tensors:
-            raise WeightsError(f"the file has no tensor {name!r}, which the model needs.")
+            self.missing.append(name)
+            return torch.empty(0)
         self._used.add(name)
         return self._tensors[name]
 
@@ -136,7 +143,12 @@ def import_weights(
             "(--features audio=40,video=432 --outputs 10)."
         )
     model = zoo.build(spec.method, features=dict(features), outputs=outputs, per_step=per_step, **spec.settings)
-    state = kind.translate(source, model)
+    try:
+        state = kind.translate(source, model)
+    except (RuntimeError, ValueError, IndexError, KeyError) as error:
+        # A stand-in cannot be joined or reshaped like the tensor that it stands for.
+        why = "; ".join(f"the file has no {name}" for name in source.missing) or str(error)
+        raise WeightsError(f"{path.name} ({kind.name}) does not fit the spec: {why}.") from None
     _match(path, kind, source, state, model)
     model.load_state_dict({**model.state_dict(), **state})
     kept = [name for name in model.state_dict() if name not in state]
@@ -176,14 +188,15 @@ def recognise(method: str, source: Source) -> Format:
 def _match(path: Path, kind: Format, source: Source, state: Mapping[str, Tensor], model: nn.Module) -> None:
     """Refuse an import with anything left over on either side, or of another shape."""
     ours = model.state_dict()
-    said = [f"the file's {name} {tuple(source[name].shape)} has no counterpart" for name in source.unmatched]
+    said = [f"the file has no {name}" for name in source.missing]
+    said += [f"the file's {name} {tuple(source[name].shape)} has no counterpart" for name in source.unmatched]
     said += [f"the key map gives {name}, which the model lacks" for name in state if name not in ours]
     if not kind.keeps:
         said += [f"our {name} {tuple(ours[name].shape)} is not in the file" for name in ours if name not in state]
     said += [
         f"{name} is {tuple(tensor.shape)} in the file, {tuple(ours[name].shape)} in the model"
         for name, tensor in state.items()
-        if name in ours and tensor.shape != ours[name].shape
+        if name in ours and tensor.numel() and tensor.shape != ours[name].shape
     ]
     if said:
         raise WeightsError(
