@@ -1,0 +1,111 @@
+"""Methods that follow the utterances of a video: MMMU-BA and its relatives, bc-LSTM, CATF-LSTM."""
+
+from zoo.cards import Method, Size
+
+UTTERANCES = {"text": 100, "audio": 73, "video": 100}  # the published vectors of CMU-MOSI
+
+GHOSAL = "Ghosal et al. 2018, EMNLP, doi:10.18653/v1/D18-1382"
+GHOSAL_CODE = "soujanyaporia/contextual-multimodal-fusion at fe759b3: trimodal_attention_models.py"
+# What holds for all four: the recurrent front and the classifier are the same.
+GHOSAL_DIFFERS = (
+    "Dense layers are tanh and dropout is 0.5 (inputs and states of the GRU) and 0.7, as in the code; the paper "
+    "prints ReLU, 0.4 and 0.5.",
+    "Padding is told by a mask; the code takes every all-zero vector for padding, also a missing modality's.",
+    "The outputs are logits; the code ends in a softmax.",
+    "Trained as the protocol says and selected on validation; the code keeps the epoch of the best test accuracy.",
+    "Clip-level output is the mean of the utterances' scores (ours).",
+)
+PADDED_KEYS = (
+    "Padded utterances are no keys; in the code they are (attend_padding), so that a score depends on the longest "
+    "video. With attend_padding they enter the dense layer as zeros, as in the reference run under Keras 3; Keras 2 "
+    "repeats the forward GRU's last output there."
+)
+COMPUTED = "computed from the released code; one bias a gate, as in Keras 2.0"
+
+CARDS = (
+    Method(
+        name="contextual_fusion",
+        target="zoo.contextual:ContextualFusion",
+        title="Contextual fusion (bidirectional GRUs)",
+        paper=GHOSAL,
+        summary="Each modality's utterances pass a bidirectional GRU and a dense layer; the results, side by side, are "
+        "classified utterance by utterance: the paper's ablation without attention.",
+        modalities=("audio", "video", "text"),
+        at_least=1,
+        fusion_stage="intermediate",
+        attention="none",
+        equations="section 3 without its attention",
+        code=f"{GHOSAL_CODE}, mode None",
+        differs=GHOSAL_DIFFERS,
+        evidence="parity",
+        presets=("contextual_fusion",),
+        aligned=True,
+        sizes=(Size("contextual_fusion", UTTERANCES, 2, 2_297_702, COMPUTED),),
+    ),
+    Method(
+        name="mu_sa",
+        target="zoo.mu_sa:MUSA",
+        title="MU-SA",
+        paper=GHOSAL,
+        summary="After a bidirectional GRU, each modality attends to all its own utterances; the result gates the "
+        "utterance and is classified beside it.",
+        modalities=("audio", "video", "text"),
+        at_least=1,
+        fusion_stage="intermediate",
+        attention="self-attention",
+        equations="section 3.3",
+        code=f"{GHOSAL_CODE}: self_attention, mode MU_SA",
+        differs=(
+            PADDED_KEYS,
+            *GHOSAL_DIFFERS,
+        ),
+        evidence="parity",
+        presets=("mu_sa",),
+        aligned=True,
+        sizes=(Size("mu_sa", UTTERANCES, 2, 2_298_302, COMPUTED),),
+    ),
+    Method(
+        name="mmuu_sa",
+        target="zoo.mmuu_sa:MMUUSA",
+        title="MMUU-SA",
+        paper=GHOSAL,
+        summary="After a bidirectional GRU, each modality of an utterance attends to all modalities of the same "
+        "utterance; the result gates it and is classified beside it.",
+        modalities=("audio", "video", "text"),
+        at_least=2,
+        fusion_stage="intermediate",
+        attention="joint self-attention",
+        equations="section 3.2",
+        code=f"{GHOSAL_CODE}: self_attention, mode MMUU_SA",
+        differs=GHOSAL_DIFFERS,
+        evidence="parity",
+        presets=("mmuu_sa",),
+        aligned=True,
+        sizes=(Size("mmuu_sa", UTTERANCES, 2, 2_298_302, COMPUTED),),
+    ),
+    Method(
+        name="mmmu_ba",
+        target="zoo.mmmu_ba:MMMUBA",
+        title="MMMU-BA",
+        paper=GHOSAL,
+        summary="After a bidirectional GRU, the two modalities of every pair attend to all utterances of each other; "
+        "the results gate the utterance and are classified beside it.",
+        modalities=("audio", "video", "text"),
+        at_least=2,
+        fusion_stage="intermediate",
+        attention="cross-attention",
+        equations="section 3.1",
+        code=f"{GHOSAL_CODE}: bi_modal_attention, mode MMMU_BA",
+        differs=(
+            PADDED_KEYS,
+            *GHOSAL_DIFFERS,
+        ),
+        evidence="parity",
+        presets=("mmmu_ba-code",),
+        aligned=True,
+        sizes=(
+            Size("mmmu_ba-code", UTTERANCES, 2, 2_298_902, COMPUTED),
+            Size("mmmu_ba-paper", UTTERANCES, 2, 2_298_902, COMPUTED),
+        ),
+    ),
+)

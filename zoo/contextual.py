@@ -1,0 +1,228 @@
+"""Context without attention: a recurrent network over the utterances of each modality, then one classifier.
+
+Source   Ghosal et al., "Contextual Inter-modal Attention for Multi-modal Sentiment Analysis", EMNLP 2018, section 3
+         without 3.1-3.3; code soujanyaporia/contextual-multimodal-fusion at fe759b3
+         (trimodal_attention_models.py, mode "None").
+Differs  see the card.
+
+The recurrent products and ``Contexts`` are also what the attention methods of that paper, bc-LSTM and CATF-LSTM
+start from.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from zoo.layers import accept, masked_mean, ordered
+
+ORDER = ("video", "audio", "text")  # of every concatenation in the released code
+ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
+
+
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """Keras' gate: 0.2 x + 0.5, cut to [0, 1]. The function of that name in torch has slope 1/6."""
+    return (0.2 * x + 0.5).clamp(0, 1)
+
+
+class _Products(torch.autograd.Function):
+    """Passes projected inputs on; its backward makes the weight gradient of all steps' products at once."""
+
+    @staticmethod
+    def forward(ctx, projected: Tensor, weight: Tensor, fed: list[Tensor]) -> Tensor:
+        ctx.fed = fed
+        return projected.view_as(projected)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        fed = torch.stack(ctx.fed).permute(1, 2, 4, 0, 3).flatten(3)  # (N, G, H, T B)
+        return gradient, fed @ gradient.permute(1, 2, 0, 3, 4).flatten(2, 3), None
+
+
+class Products:
+    """The products of a recurrence: ``p_t + x_t @ weight`` for one step after the other.
+
+    Autograd would add up a weight gradient step by step, which costs as much as the products themselves. Every
+    product's input is kept instead, and one product at the end makes the gradient.
+
+    Args:
+        projected: p, (T, N, G, B, O): T steps of N independent recurrences with G products each.
+        weight: (N, G, H, O).
+    """
+
+    def __init__(self, projected: Tensor, weight: Tensor):
+        self.fed: list[Tensor] = []
+        self.projected = _Products.apply(projected, weight, self.fed).unbind(0)
+        self.weight = weight.detach().flatten(0, 1)
+
+    def __call__(self, step: int, x: Tensor) -> Tensor:
+        """(N, G, B, H), the steps in their order -> (N, G, B, O)."""
+        self.fed.append(x.detach())
+        y = torch.baddbmm(self.projected[step].flatten(0, 1), x.flatten(0, 1), self.weight)
+        return y.unflatten(0, x.shape[:2])
+
+
+def both_ways(x: Tensor) -> Tensor:
+    """(T, 2, ...) with the second half turned round in time; undoes itself."""
+    return torch.stack((x[:, 0], x[:, 1].flip(0)), dim=1)
+
+
+def gru(
+    projected: Tensor, recurrent: Tensor, real: Tensor, *, gate: Callable[[Tensor], Tensor], drop: Tensor | None = None
+) -> Tensor:
+    """Gated recurrent units whose reset gate acts before the product (Cho et al. 2014), N side by side.
+
+        z, r = gate(p + h U);  c = tanh(p_c + (r h) U_c);  h' = z h + (1 - z) c
+
+    A padded step leaves the state as it is, and puts out zeros: a backward unit starts at the last real step.
+
+    Args:
+        projected: (T, N, 3, B, H), inputs times weights plus bias, for update z, reset r and candidate c.
+        recurrent: (N, 3, H, H). real: (T, N or 1, B, 1) bool.
+        drop: factors on the state, the same at all steps: (N, 3, B, H).
+
+    Returns:
+        (T, N, B, H).
+    """
+    gates, candidates = Products(projected[:, :, :2], recurrent[:, :2]), Products(projected[:, :, 2:], recurrent[:, 2:])
+    h, states = projected.new_zeros(projected.shape[1:2] + projected.shape[3:]), []
+    for t, step in enumerate(real.unbind(0)):
+        seen = h.unsqueeze(1).expand(-1, 2, -1, -1)
+        z, r = gate(gates(t, seen if drop is None else seen * drop[:, :2])).unbind(1)
+        seen = (r * h).unsqueeze(1)
+        c = candidates(t, seen if drop is None else seen * drop[:, 2:]).squeeze(1).tanh()
+        h = torch.where(step, torch.lerp(c, h, z), h)
+        states.append(h)
+    return torch.stack(states).masked_fill(~real, 0.0)
+
+
+def keras_parameters(features: int, gates: int, width: int) -> tuple[nn.Parameter, nn.Parameter, nn.Parameter]:
+    """Kernel (2, G, D, H), recurrent kernel (2, G, H, H) and bias (2, G, H) of two directions, as Keras starts them.
+
+    Glorot-uniform, orthogonal and zero; the first two over all gates as one matrix.
+    """
+    kernel, recurrent = torch.empty(2, features, gates * width), torch.empty(2, width, gates * width)
+    for direction in range(2):
+        nn.init.xavier_uniform_(kernel[direction])
+        nn.init.orthogonal_(recurrent[direction])
+    parts = [nn.Parameter(w.unflatten(-1, (gates, width)).transpose(1, 2).contiguous()) for w in (kernel, recurrent)]
+    return *parts, nn.Parameter(torch.zeros(2, gates, width))
+
+
+class BidirectionalGRU(nn.Module):
+    """Parameters and input side of a forward and a backward GRU; ``gru`` runs several of them at once."""
+
+    def __init__(self, features: int, width: int, *, input_dropout: float, recurrent_dropout: float):
+        super().__init__()
+        self.kernel, self.recurrent, self.bias = keras_parameters(features, 3, width)
+        self.input_drop, self.recurrent_drop = nn.Dropout(input_dropout), nn.Dropout(recurrent_dropout)
+
+    def project(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (T, 2, 3, B, H). Each gate has its own dropout, the same at all steps."""
+        (batch, steps, features), shape = x.shape, self.kernel.shape
+        if self.training:
+            x = x * self.input_drop(x.new_ones(*shape[:2], batch, 1, features))  # (2, 3, B, T, D)
+        x = x.expand(*shape[:2], batch, steps, features).flatten(2, 3)  # (2, 3, B T, D)
+        y = (x @ self.kernel + self.bias.unsqueeze(2)).unflatten(2, (batch, steps))
+        return both_ways(y.permute(3, 0, 1, 2, 4))
+
+    def state_dropout(self, batch: int) -> Tensor:
+        """Factors on the state of each direction and gate: (2, 3, B, H)."""
+        return self.recurrent_drop(self.bias.new_ones(2, 3, batch, self.bias.shape[-1]))
+
+
+class Contexts(nn.Module):
+    """For each modality a bidirectional GRU over the utterances, dropout, a dense layer, dropout.
+
+    Args:
+        features: D_m. width: H of each direction. dense: D of the dense layer. activation: "tanh" or "relu".
+        input_dropout, recurrent_dropout: on inputs and states of the GRU, one mask for all steps of a gate.
+        dropout: after the GRU, and after the dense layer.
+    """
+
+    def __init__(
+        self,
+        features: Mapping[str, int],
+        *,
+        width: int,
+        dense: int,
+        activation: str,
+        input_dropout: float,
+        recurrent_dropout: float,
+        dropout: float,
+    ):
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation is {activation!r}; accepted are {', '.join(ACTIVATIONS)}.")
+        if width < 1 or dense < 1:
+            raise ValueError(f"width is {width}, dense is {dense}; wanted 1 or more.")
+        self.activation = ACTIVATIONS[activation]
+        rates = {"input_dropout": input_dropout, "recurrent_dropout": recurrent_dropout}
+        self.gru = nn.ModuleDict({m: BidirectionalGRU(features[m], width, **rates) for m in ORDER if m in features})
+        self.dense = nn.ModuleDict({m: glorot(2 * width, dense) for m in self.gru})
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, streams: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+        """(B, T, D_m) and the one mask (B, T) -> (B, T, D) for each modality, in the order of ``ORDER``."""
+        projected = torch.cat([self.gru[m].project(streams[m]) for m in self.gru], dim=1)  # (T, 2 M, 3, B, H)
+        recurrent = torch.cat([self.gru[m].recurrent for m in self.gru])
+        drop = torch.cat([self.gru[m].state_dropout(len(mask)) for m in self.gru]) if self.training else None
+        real = both_ways(mask.T[:, None, :, None].expand(-1, 2, -1, -1)).repeat(1, len(self.gru), 1, 1)
+        states = gru(projected, recurrent, real, gate=hard_sigmoid, drop=drop).unflatten(1, (-1, 2))
+        hidden = {}
+        for i, m in enumerate(self.gru):
+            h = both_ways(states[:, i]).permute(2, 0, 1, 3).flatten(2)  # (B, T, 2 H)
+            hidden[m] = self.drop(self.activation(self.dense[m](self.drop(h))))
+        return hidden
+
+
+def glorot(inputs: int, outputs: int) -> nn.Linear:
+    """A dense layer as Keras starts it: Glorot-uniform, zero bias."""
+    linear = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+def utterances(
+    inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor], features: Mapping[str, int]
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Check a batch whose streams have one vector for each utterance: (B, T, D_m) each, and their one mask (B, T).
+
+    Raises:
+        ValueError: also where the modalities' masks differ, with both shapes.
+    """
+    streams = accept(inputs, masks, features, per_step=False)
+    first = next(iter(features))
+    for m in features:
+        if not torch.equal(masks[m], masks[first]):
+            raise ValueError(
+                f"utterances are fused one by one, so the streams need equal steps: {m} mask {tuple(masks[m].shape)} "
+                f"differs from {first} mask {tuple(masks[first].shape)}. Give one vector an utterance and modality."
+            )
+    return streams, masks[first]
+
+
+class ContextualFusion(nn.Module):
+    """The contextual streams of all modalities, side by side in one classifier.
+
+    Args:
+        features: D_m of one to three modalities.
+        outputs: K.
+        per_step: one row of scores for each utterance, as in the paper, or their mean (ours).
+        context: width, dense, activation and the dropouts of ``Contexts``.
+    """
+
+    def __init__(self, features: dict[str, int], outputs: int, *, per_step: bool = False, **context):
+        super().__init__()
+        self.features, self.per_step = ordered(features, outputs, at_least=1), per_step
+        self.contexts = Contexts(self.features, **context)
+        self.head = glorot(context["dense"] * len(features), outputs)
+
+    def forward(self, inputs: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
+        """(B, T, D_m) and (B, T) bool, True = real step, per modality -> (B, K), or (B, T, K) per step."""
+        streams, mask = utterances(inputs, masks, self.features)
+        scores = self.head(torch.cat(list(self.contexts(streams, mask).values()), dim=-1))  # (B, T, K)
+        return scores if self.per_step else masked_mean(scores, mask)
