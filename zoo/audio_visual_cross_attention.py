@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.layers import accept, ordered, record, to_longest
+from zoo.layers import accept, attention_bias, ordered, record, to_longest
 
 
 class AudioVisualCrossAttention(nn.Module):
@@ -70,7 +70,7 @@ class AudioVisualCrossAttention(nn.Module):
         streams = accept(inputs, masks, self.features, per_step=self.per_step)
         first, second = self.features
         x = {m: F.normalize(self.encode[m](stream), dim=-1) for m, stream in streams.items()}  # (B, T_m, d)
-        scores = x[first] @ self.correlation @ x[second].transpose(1, 2)  # (B, T_a, T_v)
+        scores = x[first] @ (x[second] @ self.correlation.T).transpose(1, 2)  # (B, T_a, T_v)
         # What a step reads of the other stream stands at that step, whatever the other stream's length.
         seen = {
             first: self._read(first, second, scores, x[second], masks[second]),
@@ -84,6 +84,7 @@ class AudioVisualCrossAttention(nn.Module):
 
     def _read(self, query: str, key: str, scores: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """Scores (B, Tq, Tk), values (B, Tk, d) and their mask -> (B, Tq, d)."""
-        weights = scores.masked_fill(~mask.unsqueeze(1), -math.inf).softmax(-1)
+        bias = attention_bias(mask.unsqueeze(1), scores)  # (B, 1, 1, Tk)
+        weights = (scores if bias is None else scores + bias.squeeze(1)).softmax(-1)
         record(f"{query}<-{key}/0", weights.unsqueeze(1))
         return weights @ values
