@@ -43,11 +43,11 @@ def _streams(spec: MethodSpec) -> list[str]:
     import zoo
     from zoo.streams import attended
 
-    modalities = spec.card.modalities
+    modalities, steps = spec.card.modalities, spec.settings.get("steps", STEPS)
     try:
         model = zoo.build(spec.method, features=dict.fromkeys(modalities, WIDTH), outputs=OUTPUTS, **spec.settings)
-        inputs = {m: torch.zeros(1, STEPS, WIDTH) for m in modalities}
-        found = attended(model, inputs, {m: torch.ones(1, STEPS, dtype=torch.bool) for m in modalities})
+        inputs = {m: torch.zeros(1, steps, WIDTH) for m in modalities}
+        found = attended(model, inputs, {m: torch.ones(1, steps, dtype=torch.bool) for m in modalities})
     except ValueError as error:
         return [f"it takes inputs of its own shape ({error})"]
     return [str(stream) for stream in found] or ["nobody: it has no attention"]

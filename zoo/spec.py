@@ -1,5 +1,6 @@
 """MethodSpec: the YAML that a person writes to say which method, with which settings."""
 
+import re
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
@@ -110,6 +111,10 @@ def load(name: str) -> MethodSpec:
     Raises:
         SpecError: naming file and field, or the nearest known name.
     """
+    if name in zoo.METHODS and not zoo.METHODS[name].presets:
+        named = re.compile(rf"^method: {name}$", re.M)
+        own = [path.stem for path in sorted(SPECS.glob("*.yaml")) if named.search(path.read_text(encoding="utf-8"))]
+        raise SpecError(f"{name} has no preset that fits any data; choose one of {', '.join(own)}.")
     if name in zoo.METHODS:
         path = SPECS / f"{zoo.METHODS[name].presets[0]}.yaml"
     elif name.endswith((".yaml", ".yml")):
