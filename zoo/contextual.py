@@ -9,7 +9,8 @@ The recurrent products and ``Contexts`` are also what the attention methods of t
 start from.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -65,8 +66,8 @@ class Products:
 
 
 def both_ways(x: Tensor) -> Tensor:
-    """(T, 2, ...) with the second half turned round in time; undoes itself."""
-    return torch.stack((x[:, 0], x[:, 1].flip(0)), dim=1)
+    """(T, R, ...) with all but the first of R directions turned round in time; undoes itself."""
+    return torch.cat((x[:, :1], x[:, 1:].flip(0)), dim=1)
 
 
 def gru(
@@ -80,7 +81,7 @@ def gru(
 
     Args:
         projected: (T, N, 3, B, H), inputs times weights plus bias, for update z, reset r and candidate c.
-        recurrent: (N, 3, H, H). real: (T, N or 1, B, 1) bool.
+        recurrent: (N, 3, H, H). real: (T, N, B, 1) bool.
         drop: factors on the state, the same at all steps: (N, 3, B, H).
 
     Returns:
@@ -98,39 +99,63 @@ def gru(
     return torch.stack(states).masked_fill(~real, 0.0)
 
 
-def keras_parameters(features: int, gates: int, width: int) -> tuple[nn.Parameter, nn.Parameter, nn.Parameter]:
-    """Kernel (2, G, D, H), recurrent kernel (2, G, H, H) and bias (2, G, H) of two directions, as Keras starts them.
+class Gates(nn.Module):
+    """Weights of a recurrent layer in one or two directions, laid out and started as in Keras, and its input side.
 
-    Glorot-uniform, orthogonal and zero; the first two over all gates as one matrix.
+    Glorot-uniform kernels and orthogonal recurrent kernels, each over all gates as one matrix; zero biases.
+
+    Args:
+        features: D. width: H of each direction. gates: G products a step. directions: R, 1 or 2.
+        input_dropout: each gate drops features of its own, the same ones at all steps.
     """
-    kernel, recurrent = torch.empty(2, features, gates * width), torch.empty(2, width, gates * width)
-    for direction in range(2):
-        nn.init.xavier_uniform_(kernel[direction])
-        nn.init.orthogonal_(recurrent[direction])
-    parts = [nn.Parameter(w.unflatten(-1, (gates, width)).transpose(1, 2).contiguous()) for w in (kernel, recurrent)]
-    return *parts, nn.Parameter(torch.zeros(2, gates, width))
 
-
-class BidirectionalGRU(nn.Module):
-    """Parameters and input side of a forward and a backward GRU; ``gru`` runs several of them at once."""
-
-    def __init__(self, features: int, width: int, *, input_dropout: float, recurrent_dropout: float):
+    def __init__(self, features: int, width: int, *, gates: int, directions: int, input_dropout: float):
         super().__init__()
-        self.kernel, self.recurrent, self.bias = keras_parameters(features, 3, width)
-        self.input_drop, self.recurrent_drop = nn.Dropout(input_dropout), nn.Dropout(recurrent_dropout)
+        kernel, recurrent = (
+            torch.empty(directions, features, gates * width),
+            torch.empty(directions, width, gates * width),
+        )
+        for direction in range(directions):
+            nn.init.xavier_uniform_(kernel[direction])
+            nn.init.orthogonal_(recurrent[direction])
+        self.kernel, self.recurrent = (
+            nn.Parameter(w.unflatten(-1, (gates, width)).transpose(1, 2).contiguous()) for w in (kernel, recurrent)
+        )  # (R, G, D, H) and (R, G, H, H)
+        self.bias = nn.Parameter(torch.zeros(directions, gates, width))
+        self.input_drop = nn.Dropout(input_dropout)
 
     def project(self, x: Tensor) -> Tensor:
-        """(B, T, D) -> (T, 2, 3, B, H). Each gate has its own dropout, the same at all steps."""
-        (batch, steps, features), shape = x.shape, self.kernel.shape
+        """(B, T, D) -> (T, R, G, B, H), time running as each direction sees it."""
+        (batch, steps, features), sides = x.shape, self.bias.shape[:2]
         if self.training:
-            x = x * self.input_drop(x.new_ones(*shape[:2], batch, 1, features))  # (2, 3, B, T, D)
-        x = x.expand(*shape[:2], batch, steps, features).flatten(2, 3)  # (2, 3, B T, D)
+            x = x * self.input_drop(x.new_ones(*sides, batch, 1, features))  # (R, G, B, T, D)
+        x = x.expand(*sides, batch, steps, features).flatten(2, 3)  # (R, G, B T, D)
         y = (x @ self.kernel + self.bias.unsqueeze(2)).unflatten(2, (batch, steps))
         return both_ways(y.permute(3, 0, 1, 2, 4))
 
-    def state_dropout(self, batch: int) -> Tensor:
-        """Factors on the state of each direction and gate: (2, 3, B, H)."""
-        return self.recurrent_drop(self.bias.new_ones(2, 3, batch, self.bias.shape[-1]))
+
+def run(
+    layers: Sequence[Gates],
+    streams: Sequence[Tensor],
+    mask: Tensor,
+    recurrence: Callable[[Tensor, Tensor, Tensor], Tensor],
+) -> list[Tensor]:
+    """Run recurrent layers of one size side by side, each over its own stream.
+
+    Args:
+        streams: (B, T, D) for each layer. mask: (B, T), the same for all.
+        recurrence: projected (T, N, G, B, H), recurrent (N, G, H, H) and real (T, N, B, 1) -> (T, N, B, H), such
+            as ``gru``; N counts layers times directions.
+
+    Returns:
+        (B, T, R H) for each layer.
+    """
+    directions = len(layers[0].bias)
+    projected = torch.cat([layer.project(x) for layer, x in zip(layers, streams, strict=True)], dim=1)
+    recurrent = torch.cat([layer.recurrent for layer in layers])
+    real = both_ways(mask.T[:, None, :, None].expand(-1, directions, -1, -1)).repeat(1, len(layers), 1, 1)
+    states = recurrence(projected, recurrent, real).unflatten(1, (-1, directions))  # (T, layers, R, B, H)
+    return [both_ways(h).permute(2, 0, 1, 3).flatten(2) for h in states.unbind(1)]
 
 
 class Contexts(nn.Module):
@@ -159,23 +184,21 @@ class Contexts(nn.Module):
         if width < 1 or dense < 1:
             raise ValueError(f"width is {width}, dense is {dense}; wanted 1 or more.")
         self.activation = ACTIVATIONS[activation]
-        rates = {"input_dropout": input_dropout, "recurrent_dropout": recurrent_dropout}
-        self.gru = nn.ModuleDict({m: BidirectionalGRU(features[m], width, **rates) for m in ORDER if m in features})
+        kind = {"gates": 3, "directions": 2, "input_dropout": input_dropout}
+        self.gru = nn.ModuleDict({m: Gates(features[m], width, **kind) for m in ORDER if m in features})
         self.dense = nn.ModuleDict({m: glorot(2 * width, dense) for m in self.gru})
-        self.drop = nn.Dropout(dropout)
+        self.recurrent_drop, self.drop = nn.Dropout(recurrent_dropout), nn.Dropout(dropout)
 
     def forward(self, streams: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """(B, T, D_m) and the one mask (B, T) -> (B, T, D) for each modality, in the order of ``ORDER``."""
-        projected = torch.cat([self.gru[m].project(streams[m]) for m in self.gru], dim=1)  # (T, 2 M, 3, B, H)
-        recurrent = torch.cat([self.gru[m].recurrent for m in self.gru])
-        drop = torch.cat([self.gru[m].state_dropout(len(mask)) for m in self.gru]) if self.training else None
-        real = both_ways(mask.T[:, None, :, None].expand(-1, 2, -1, -1)).repeat(1, len(self.gru), 1, 1)
-        states = gru(projected, recurrent, real, gate=hard_sigmoid, drop=drop).unflatten(1, (-1, 2))
-        hidden = {}
-        for i, m in enumerate(self.gru):
-            h = both_ways(states[:, i]).permute(2, 0, 1, 3).flatten(2)  # (B, T, 2 H)
-            hidden[m] = self.drop(self.activation(self.dense[m](self.drop(h))))
-        return hidden
+        layers = list(self.gru.values())
+        drop = None
+        if self.training:
+            drop = self.recurrent_drop(layers[0].bias.new_ones(2 * len(layers), 3, len(mask), layers[0].bias.shape[-1]))
+        states = run(layers, [streams[m] for m in self.gru], mask, partial(gru, gate=hard_sigmoid, drop=drop))
+        return {
+            m: self.drop(self.activation(self.dense[m](self.drop(h)))) for m, h in zip(self.gru, states, strict=True)
+        }
 
 
 def glorot(inputs: int, outputs: int) -> nn.Linear:

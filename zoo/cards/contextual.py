@@ -21,6 +21,7 @@ PADDED_KEYS = (
     "repeats the forward GRU's last output there."
 )
 COMPUTED = "computed from the released code; one bias a gate, as in Keras 2.0"
+BC_COMPUTED = "computed from the released code: two first levels of 1,022,702, one of 957,902, a second of 1,743,902"
 
 CARDS = (
     Method(
@@ -107,5 +108,44 @@ CARDS = (
             Size("mmmu_ba-code", UTTERANCES, 2, 2_298_902, COMPUTED),
             Size("mmmu_ba-paper", UTTERANCES, 2, 2_298_902, COMPUTED),
         ),
+    ),
+    Method(
+        name="bc_lstm",
+        target="zoo.bc_lstm:BcLSTM",
+        title="bc-LSTM",
+        paper="Poria et al. 2017, ACL, doi:10.18653/v1/P17-1081",
+        summary="A bidirectional LSTM over each modality's utterances gives contextual features; a second one over "
+        "these, side by side, classifies. The levels learn apart.",
+        modalities=("audio", "video", "text"),
+        at_least=1,
+        fusion_stage="intermediate",
+        attention="none",
+        equations="sections 3.2 and 3.3, algorithm 1; variants sc-LSTM (one direction), h-LSTM (no dense layer) and "
+        "not hierarchical (one level on raw features)",
+        code="declare-lab/contextual-utterance-level-multimodal-sentiment-analysis at 3874cf2: lstm.py",
+        differs=(
+            "The paper trains the first level, then the second; here both learn in one pass from the sum of all "
+            "classifiers' losses. No gradient passes between them, and the second level learns from features "
+            "without dropout, as there.",
+            "A softmax layer classifies, as in the code; the paper gives the last dense layer to an SVM.",
+            "The gates are Keras 2.0's hard sigmoids, without the peephole of algorithm 1, as in the code.",
+            "Dense layers are tanh in the first level and ReLU in the second, as in the code; the paper prints ReLU.",
+            "Padding is masked in both levels; in the code the second level's features of padded utterances are not "
+            "zero, so its mask misses them.",
+            "The code has the bidirectional network only; the variants' sizes are taken from it (ours).",
+            "The code takes Adadelta, the paper RMSprop; here the protocol's optimiser.",
+            "Clip-level output is the mean of the utterances' scores (ours).",
+        ),
+        evidence="code-read",
+        presets=("bc_lstm", "sc_lstm", "h_lstm"),
+        aligned=True,
+        sizes=(
+            Size("bc_lstm", {"text": 100}, 2, 1_022_702, BC_COMPUTED),
+            Size("bc_lstm", {"audio": 73}, 2, 957_902, BC_COMPUTED),
+            Size("bc_lstm", UTTERANCES, 2, 2 * 1_022_702 + 957_902 + 1_743_902, BC_COMPUTED),
+        ),
+        exceptions={
+            "parameter-gradient": "the first level's classifiers have a loss of their own; the scores do not pass them"
+        },
     ),
 )
