@@ -82,6 +82,8 @@ class HierarchicalCrossModalAttention(nn.Module):
         super().__init__()
         self.features = ordered(features, outputs, at_least=2)
         self.per_step = per_step
+        if layers < 1:
+            raise ValueError(f"layers is {layers}; wanted 1 or more inside each stream.")
         self.stream = nn.ModuleDict(
             {m: TransformerPath(d, width, heads, layers, dropout=dropout, label=m) for m, d in self.features.items()}
         )

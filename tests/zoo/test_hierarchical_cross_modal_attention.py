@@ -96,3 +96,8 @@ def test_parameters():
 def test_kernel_must_be_odd(kernel):
     with pytest.raises(ValueError, match=f"kernel is {kernel}; wanted an odd number"):
         build(kernel=kernel)
+
+
+def test_a_stream_needs_a_layer():
+    with pytest.raises(ValueError, match="layers is 0; wanted 1 or more"):
+        build(layers=0)

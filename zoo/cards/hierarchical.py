@@ -68,7 +68,7 @@ CARDS = (
             "features.",
             "The paper names no dropout. Rates are the code's, on what enters the recurrences of pairs (0.4; there "
             "0.35 for all three) and the softmax layer (0.86); its 0.9 after the pairs' recurrences is left out.",
-            "Padding stands on the right, after all real steps, and reaches none of them; the code masks zero rows.",
+            "Padding stands on the right, after all real steps: recurrences that run forward never meet it before one.",
             "Clips with one label: the output at the last real step (ours).",
             "Two modalities: recurrence over the one pair, then softmax, as in the bimodal columns of table 3.",
         ),
