@@ -88,17 +88,82 @@ def test_every_command_and_every_option_has_help(names, command):
 
 
 def test_methods_and_protocols(fuseboard):
-    import zoo
     from protocols.spec import committed
+    from zoo.spec import SPECS, entries
 
     listed = json.loads(fuseboard("methods", "--json").stdout)
-    assert [row["name"] for row in listed] == list(zoo.METHODS)
+    assert [row["name"] for row in listed if row["ranked"] == "yes"] == list(entries())
+    assert {row["name"] for row in listed} == {path.stem for path in SPECS.glob("*.yaml")}
     card = json.loads(fuseboard("methods", "--show", "mult", "--json").stdout)
-    assert card["differs"] and card["preset"] == "mult-paper"
-    assert "arXiv:1906.00295" in fuseboard("methods", "--show", "mult").stdout
+    assert card["differs"] and card["name"] == "mult-paper"
+    assert "audio <- video, 4 x 8 maps over steps" in card["attends"]
+    assert any(count.startswith("1,549,321 as mult-paper") for count in card["parameters"])
+    shown = fuseboard("methods", "--show", "film").stdout
+    assert "FiLM fusion" in shown and "nobody" not in shown
+    assert "nobody: it has no attention" in fuseboard("methods", "--show", "rnn").stdout
     listed = json.loads(fuseboard("protocols", "--json").stdout)
     assert [row["protocol"] for row in listed] == list(committed())
     assert "white_noise" in fuseboard("protocols", "--show", "grid-digit-noisy@1").stdout
+
+
+def test_weights_that_do_not_fit_are_named_and_nothing_is_written(fuseboard, tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    names = [f"proj_{letter}.weight" for letter in "lav"] + ["out_layer.weight"]
+    save_file({name: torch.zeros(2, 3, 1) for name in names}, tmp_path / "released.safetensors")
+    done = fuseboard("weights", "import", "mult-code", str(tmp_path / "released.safetensors"))
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "trans_l_with_a.layers.0.fc1.weight" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["released.safetensors"]
+
+
+SMALL_MBT = """
+name: small
+method: mbt
+settings:
+  patches: {audio: {steps: 4, size: [2, 2]}, video: {steps: 2, size: [1, 2, 2]}}
+  width: 8
+  heads: 2
+  hidden: 16
+  layers: 1
+  fusion: bottleneck
+  fusion_layer: 0
+  bottlenecks: 4
+  share_encoder: false
+  classifier: gap
+  representation: null
+  dropout: 0.0
+  attention_dropout: 0.0
+  stochastic_depth: 0.0
+  mixup: 0.0
+  modality_mixup: false
+"""
+
+
+def test_an_image_vit_starts_both_encoders(fuseboard, tmp_path):
+    """A ViT of one block under timm's names, by the command that a user types."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shapes = {"cls_token": (1, 1, 8), "pos_embed": (1, 5, 8), "norm.weight": (8,), "norm.bias": (8,)}
+    shapes |= {"patch_embed.proj.weight": (8, 3, 2, 2), "patch_embed.proj.bias": (8,)}
+    for part, rows, columns in (("attn.qkv", 24, 8), ("attn.proj", 8, 8), ("mlp.fc1", 16, 8), ("mlp.fc2", 8, 16)):
+        shapes |= {f"blocks.0.{part}.weight": (rows, columns), f"blocks.0.{part}.bias": (rows,)}
+    shapes |= {f"blocks.0.norm{i}.{kind}": (8,) for i in (1, 2) for kind in ("weight", "bias")}
+    vit = {name: torch.randn(shape) for name, shape in shapes.items()}
+    save_file(vit, tmp_path / "vit.safetensors")
+    (tmp_path / "small.yaml").write_text(SMALL_MBT, encoding="utf-8")
+    out = tmp_path / "mbt.safetensors"
+    arguments = ("weights", "import", str(tmp_path / "small.yaml"), str(tmp_path / "vit.safetensors"))
+    refused = fuseboard(*arguments, "--features", "audio=4,video=wide", "--outputs", "4")
+    assert refused.returncode == 2 and "video=wide" in refused.stderr
+    done = fuseboard(*arguments, "--features", "audio=4,video=4x4x3", "--outputs", "4", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "timm ViT" in done.stdout and "head.weight" in done.stdout
+    written = load_file(out)
+    for encoder in ("audio", "video"):
+        assert torch.equal(written[f"layers.0.{encoder}.fc1.weight"], vit["blocks.0.mlp.fc1.weight"])
 
 
 def test_settings_say_where_they_come_from(fuseboard, places):
