@@ -14,7 +14,7 @@ from zoo.layers import Attention, accept, ordered
 from zoo.parts import keys
 from zoo.parts.architecture import Architecture, read
 from zoo.parts.encoders import Chain
-from zoo.parts.fusions import INTERACTIONS, Concatenate, Streams
+from zoo.parts.fusions import INTERACTIONS, Streams
 from zoo.parts.poolings import POOLINGS
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -80,7 +80,7 @@ class Late(nn.Module):
 class Hybrid(nn.Module):
     """A decision after the interaction beside one of each modality before it.
 
-    Each of them is trained by a loss of its own. Scores are the mean of all logits. The same weights hold in both:
+    Each has a loss of its own, and all of them vote; the same weights w_h hold in both:
     loss = sum w_h loss_h, scores = sum w_h logits_h / sum w_h.
     """
 
@@ -104,13 +104,27 @@ class Hybrid(nn.Module):
 class Compose(nn.Module):
     """Classify with the architecture that the settings spell out; ``zoo/parts`` says what each part does.
 
+    In a spec::
+
+        width: 40
+        encoders:
+          - conv: {layers: 2, kernel: 5, stride: 2, dropout: 0.1}
+          - bilstm: {hidden: 20, layers: 1, dropout: 0.1}
+        fusion:
+          cross_attention: {heads: 4, layers: 1, dropout: 0.1}
+        pooling: mean
+        head: linear
+
     Args:
         features: D_m of one modality or more; the fusion says how many it takes.
         outputs: K.
         per_step: one row of scores for each step, unpooled; streams must have equal steps, and keep them.
         width: D of every stream from the encoders on.
         encoders: a list of parts for every modality, or a list for each.
-        fusion, pooling, head: one part each.
+        fusion, pooling, head: one part each. Per step, nothing is pooled.
+
+    Raises:
+        ValueError: naming the place in the settings; see ``zoo.parts.architecture.read``.
     """
 
     def __init__(
@@ -154,8 +168,8 @@ class Compose(nn.Module):
             return Readout(names, outputs, tree, per_step=self.per_step)
 
         def joint(part: keys.Part) -> Joint:
-            kind = INTERACTIONS.get(part.kind, Concatenate)  # "none": the one stream goes on as it is
-            return Joint(kind(widths, tree.width, per_step=self.per_step, **dict(part)), readout)
+            interaction = INTERACTIONS[part.kind](widths, tree.width, per_step=self.per_step, **dict(part))
+            return Joint(interaction, readout)
 
         if isinstance(tree.fusion, keys.Late):
             return Late(tuple(widths), readout)

@@ -35,9 +35,6 @@ CARDS = (
         evidence="generic",
         presets=(
             "early_fusion",
-            "audio_only",
-            "video_only",
-            "text_only",
             "late_fusion",
             "hybrid_fusion",
             "joint_self_attention",
@@ -52,6 +49,9 @@ CARDS = (
             "cnn_bilstm_fusion",
             "cnn_transformer",
             "bottleneck_transformer",
+            "audio_only",
+            "video_only",
+            "text_only",
         ),
     ),
 )

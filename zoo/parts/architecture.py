@@ -90,6 +90,12 @@ def read(settings: Mapping, modalities: Iterable[str], *, per_step: bool) -> Arc
     return Architecture(width, encoders, fusion, pooling, head)
 
 
+def at_least(settings: Mapping) -> int:
+    """The fewest modalities that the fusion of a composed spec takes."""
+    fusion = settings.get("fusion")
+    return 1 if fusion == "none" or (isinstance(fusion, dict) and "none" in fusion) else 2
+
+
 def _together(fusion: Part, pooling: Part, modalities: int, place: _Place) -> None:
     """What no part can know alone."""
     if fusion.kind == "none" and modalities > 1:
@@ -118,7 +124,10 @@ def _encoders(value, modalities: tuple[str, ...], fusion: Part, place: _Place) -
             raise place.wrong(f"unknown modality {m!r}.{_near(m, MODALITIES)} Known: {', '.join(MODALITIES)}.")
     chains = {m: _chain(parts, place.key(m), raw=raw) for m, parts in value.items()}
     if missing := [m for m in modalities if m not in chains]:
-        raise place.wrong(f"no chain for {missing[0]}; there are chains for {', '.join(chains)}. Add one.")
+        raise place.wrong(
+            f"no chain for {missing[0]}; there are chains for {', '.join(chains)}. Add one, or name the "
+            "others under `modalities`."
+        )
     return {m: chains[m] for m in modalities}
 
 
@@ -158,12 +167,13 @@ def _part(value, known: Mapping[str, type[Part]], place: _Place) -> Part:
     if isinstance(value, dict) and len(value) == 1:
         ((name, keys),) = value.items()
     else:
-        name, keys = value, {}
+        name, keys = value, None
     if not isinstance(name, str):
         raise place.wrong(f"wanted the name of one part, alone or with its keys (got {value!r}). {_all(known)}")
     if name not in known:
         raise place.wrong(f"unknown part {name!r}.{_near(name, known)} {_all(known)}")
     kind, here = known[name], place.key(name)
+    keys = {} if keys is None else keys
     if not isinstance(keys, dict):
         raise here.wrong(f"wanted its keys {{{', '.join(kind.model_fields)}}} (got {keys!r}).")
     _known(keys, tuple(kind.model_fields), here)

@@ -251,6 +251,7 @@ class Bottleneck(nn.Module):
 
 
 INTERACTIONS = {
+    "none": Concatenate,  # of one stream
     "concatenate": Concatenate,
     "early": Early,
     "self_attention": SelfAttention,
