@@ -22,6 +22,7 @@ PADDED_KEYS = (
 )
 COMPUTED = "computed from the released code; one bias a gate, as in Keras 2.0"
 BC_COMPUTED = "computed from the released code: two first levels of 1,022,702, one of 957,902, a second of 1,743,902"
+CATF = "Poria et al. 2017, ICDM, doi:10.1109/ICDM.2017.134"
 
 CARDS = (
     Method(
@@ -146,6 +147,72 @@ CARDS = (
         ),
         exceptions={
             "parameter-gradient": "the first level's classifiers have a loss of their own; the scores do not pass them"
+        },
+    ),
+    Method(
+        name="catf_lstm",
+        target="zoo.catf_lstm:CATFLSTM",
+        title="CATF-LSTM (as described)",
+        paper=CATF,
+        summary="Attention over the modalities fuses each utterance; a bidirectional LSTM follows the utterances, and "
+        "each place in the video attends to all of them with weights of its own.",
+        modalities=("audio", "video", "text"),
+        at_least=1,
+        fusion_stage="intermediate",
+        attention="additive attention",
+        equations="sections II-D to II-F: AT-Fusion (1-3), CAT-LSTM (4-13), a classifier for each place (14), "
+        "multi-level framework",
+        code="",
+        differs=(
+            "The paper trains unimodal CAT-LSTMs, then the fused network on what they give; here both learn in one "
+            "pass from the sum of all classifiers' losses, and no gradient passes between them.",
+            "The ranked preset has width 100 in place of 300: weights for each of 63 places make 70 million otherwise.",
+            "A bidirectional LSTM has half the width in each direction, so that h stays in R^d (open in the paper).",
+            "The layers that equalise widths are linear (open in the paper); with the multi-level framework they "
+            "stand between equal widths.",
+            "torch's LSTM has two bias vectors where the equations have one: 4 d weights more, the same functions.",
+            "A clip-level protocol gets the mean of the utterances' scores (ours).",
+            "The paper adds an L2 term of unnamed weight, with AdaGrad; here the protocol's optimiser.",
+        ),
+        evidence="paper-read",
+        presets=("catf_lstm-small",),
+        aligned=True,
+        exceptions={
+            "parameter-gradient": "the unimodal classifiers have a loss of their own; the scores do not pass them",
+            "dropout": "the paper has none",
+        },
+    ),
+    Method(
+        name="catf_lstm_code",
+        target="zoo.catf_lstm_code:CATFLSTMCode",
+        title="CATF-LSTM (as released)",
+        paper=CATF,
+        summary="What the released code computes: unimodal recurrent features are added up, one GRU cell reads them in "
+        "both directions, and the utterances attend to each other.",
+        modalities=("audio", "video", "text"),
+        at_least=1,
+        fusion_stage="intermediate",
+        attention="self-attention",
+        equations="none of the paper's: the modality softmax has one entry, the cell is a GRU, and the attention over "
+        "utterances is softmax(tanh((h_s W + b) . h_t))",
+        code="soujanyaporia/multimodal-sentiment-analysis at 974b294: model.py (BiGRU, self_attention, "
+        "self_attention_2, _build_model_op), run.py",
+        differs=(
+            "The code's softmax over modalities runs along an axis of size one, so every weight is 1; the sum stands "
+            "here, without the weights that have no effect.",
+            "The code trains unimodal networks, then the fused one on their activations of epoch 30; here both learn "
+            "in one pass, the second from features without dropout, and no gradient passes between them.",
+            "The attention over utterances is on; in the code it is a switch, off unless asked for.",
+            "The L2 terms are left to the protocol's weight decay: the code's own are never added to its loss, "
+            "except a mean with factor 1e-5.",
+            "Selected on validation; the code prints the best test epoch.",
+            "A clip-level protocol gets the mean of the utterances' scores (ours).",
+        ),
+        evidence="code-read",
+        presets=("catf_lstm-code",),
+        aligned=True,
+        exceptions={
+            "parameter-gradient": "the unimodal classifiers have a loss of their own; the scores do not pass them"
         },
     ),
 )
