@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from zoo.contextual import Products
 from zoo.layers import accept, masked_mean, ordered
 
 PAIRS = (("video", "audio"), ("audio", "text"), ("video", "text"))  # equations 1 to 3
@@ -101,16 +102,24 @@ class ContextGRU(nn.Module):
             nn.init.orthogonal_(rows)
 
     def forward(self, x: Tensor) -> Tensor:
-        width = self.candidate.in_features
-        entered = self.enter(x)
-        state, given = x.new_zeros(len(x), width), []
-        for entering in entered.unbind(1):  # (B, 3 D)
-            gates = torch.sigmoid(entering[:, : 2 * width] + self.gates(state))
-            z, r = gates.chunk(2, dim=-1)
-            h = torch.tanh(entering[:, 2 * width :] + self.candidate(state * r))
-            given.append(torch.tanh(self.leave(h)))
+        width, (batch, steps, _) = self.candidate.in_features, x.shape
+        entered = self.enter(x).view(batch, steps, 1, 3, width).permute(1, 2, 3, 0, 4)  # (T, 1, 3, B, D)
+        leaving = self.leave.bias.expand(steps, 1, 1, batch, width)
+        gates, candidate, leave = (
+            Products(before, dense.weight.view(1, -1, width, width).transpose(2, 3))
+            for before, dense in (
+                (entered[:, :, :2], self.gates),
+                (entered[:, :, 2:], self.candidate),
+                (leaving, self.leave),
+            )
+        )
+        state, given = x.new_zeros(1, 1, batch, width), []
+        for t in range(steps):
+            z, r = torch.sigmoid(gates(t, state.expand(-1, 2, -1, -1))).chunk(2, dim=1)
+            h = torch.tanh(candidate(t, state * r))
+            given.append(torch.tanh(leave(t, h)))
             state = torch.lerp(given[-1], state, z)
-        return torch.stack(given, dim=1)
+        return torch.cat(given, dim=1).squeeze(0).transpose(0, 1)  # (B, T, D)
 
 
 class CHFusion(nn.Module):

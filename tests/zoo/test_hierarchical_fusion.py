@@ -77,6 +77,18 @@ def test_recurrence_by_hand():
     torch.testing.assert_close(gru(torch.tensor([[[0.8], [-1.2], [0.5]]])).flatten(), torch.tensor(expected))
 
 
+def test_gradient_of_the_recurrence():
+    """Its weight gradients are made by hand, of all steps at once."""
+    torch.manual_seed(0)
+    gru = ContextGRU(3, 2).double()
+    names, weights = zip(*gru.named_parameters(), strict=True)
+
+    def outputs(x, *values):
+        return torch.func.functional_call(gru, dict(zip(names, values, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(outputs, (torch.randn(2, 4, 3).double().requires_grad_(), *weights))
+
+
 def test_hierarchy_by_hand():
     """HFusion is its equations 1 to 3, the trimodal unit and a linear layer."""
     model, (inputs, masks) = build("hfusion"), video()
