@@ -93,14 +93,14 @@ class MBT(nn.Module):
                 self.embed[m] = Embed(d, width, dropout=0.0)
                 continue
             self.embed[m] = Patches(m, self.shapes[m], width, **patches[m])
-            self.positions[m] = torch.randn(1, classes + math.prod(self.embed[m].grid), width) * 0.02
+            self.positions[m] = _normal(1, classes + math.prod(self.embed[m].grid), width)
         self.cls = nn.ParameterDict()
         if classes:  # zero plus a learned position; a sequence has none for it, so the token starts as one itself
             for m in self.features:
-                self.cls[m] = torch.zeros(1, 1, width) if m in patches else torch.randn(1, 1, width) * 0.02
+                self.cls[m] = torch.zeros(1, 1, width) if m in patches else _normal(1, 1, width)
         self.bottleneck = None
         if fusion == "bottleneck" and self.fusion_layer < layers:
-            self.bottleneck = nn.Parameter(torch.randn(1, bottlenecks + classes, width) * 0.02)
+            self.bottleneck = nn.Parameter(_normal(1, bottlenecks + classes, width))
 
         rates = {"dropout": dropout, "attention_dropout": attention_dropout}
         encoders = ("shared",) if share_encoder else tuple(self.features)
@@ -266,6 +266,10 @@ class MBT(nn.Module):
                 )
             streams[m] = streams[m].unflatten(2, shape)
         return streams
+
+
+def _normal(*shape: int) -> Tensor:
+    return nn.init.normal_(torch.empty(shape), std=0.02)
 
 
 def _raw(features: Mapping[str, int | tuple[int, ...]], patches: Mapping[str, Any], per_step: bool) -> dict:

@@ -189,7 +189,8 @@ def test_written_weights_open_as_the_same_model(tmp_path):
 
 
 @pytest.mark.parametrize("size", zoo.METHODS["mbt"].sizes, ids=lambda size: size.preset)
-def test_published_size(size):
+def test_published_size(size, monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "normal_", lambda x, *args, **kwargs: x)  # on "meta" it would import the compiler
     with torch.device("meta"):
         model = zoo.build("mbt", features=size.features, outputs=size.outputs, **load(size.preset).settings)
     assert sum(p.numel() for p in model.parameters()) == size.parameters
@@ -255,6 +256,22 @@ def test_every_parameter_and_step_has_a_gradient(preset, per_step):
     for m, x in inputs.items():
         reached = x.grad.abs().sum(-1) > 0
         assert torch.equal(reached, masks[m]), m
+
+
+def test_a_new_head_scores_zero_and_learns_first():
+    model = zoo.build("mbt", features={"audio": 5, "video": 7}, outputs=4, **load("mbt-small").settings)
+    inputs, masks = batch()
+    loss = model.training_loss(inputs, masks, torch.tensor([0, 3, 1]), F.cross_entropy)
+    assert loss.item() == pytest.approx(math.log(4))
+    loss.backward()
+    assert model.head.weight.grad.any() and not model.norm.weight.grad.any()
+
+
+def test_randomness_only_in_training():
+    model, (inputs, masks) = small(), batch()
+    assert torch.equal(model(inputs, masks), model(inputs, masks))
+    model.train()
+    assert not torch.equal(model(inputs, masks), model(inputs, masks))
 
 
 def exchanges(model: MBT) -> bool:
