@@ -412,6 +412,29 @@ def test_per_step_output_needs_every_step():
         build(TREES["strided"], per_step=True)
 
 
+def interaction(model):
+    """f(a, v) - f(a', v) - f(a, v') + f(a', v'): zero where scores add up over modalities."""
+    inputs, masks = batch(model)
+    other, _ = batch(model, seed=2)
+    mixed = {"audio": inputs["audio"], "video": other["video"]}
+    crossed = {"audio": other["audio"], "video": inputs["video"]}
+    return (model(inputs, masks) - model(mixed, masks) - model(crossed, masks) + model(other, masks)).abs().max()
+
+
+@pytest.mark.parametrize("fusion", ["late", "concatenate"])
+def test_scores_add_up_over_modalities_under_a_linear_head(fusion):
+    assert interaction(build({**PLAIN, "fusion": fusion}, modalities=("audio", "video"))) < 1e-5
+
+
+MULTIMODAL = [name for name in zoo.METHODS["compose"].presets if load(name).modalities is None]
+
+
+@pytest.mark.parametrize("name", MULTIMODAL)
+def test_every_preset_but_late_fusion_can_tell_a_combination(name):
+    model = build(load(name).settings, modalities=("audio", "video"))
+    assert (interaction(model) > 1e-4) == (name != "late_fusion")
+
+
 # Specs.
 
 

@@ -21,6 +21,7 @@ CARDS = (
             "early: streams of unequal length are brought to the longest one of the clip by nearest step.",
             "late: trained through the mean of the logits, not modality by modality. Scores add up over modalities: "
             "what only their combination tells (exclusive or) is out of reach by construction.",
+            "concatenate: under a linear head scores add up over modalities just so; the presets have a hidden layer.",
             "hybrid: the unimodal heads also vote at test, with the weights that their losses have.",
             "self_attention: mean pooling runs over all tokens, so a stream with more steps weighs more.",
             "cross_attention, co_attention: with three modalities the keys are both others' steps in one sequence. "

@@ -34,7 +34,10 @@ def others(name: str, streams: Mapping) -> list[str]:
 
 
 class Concatenate(nn.Module):
-    """No interaction: pooled streams meet only side by side, in the head."""
+    """No interaction: pooled streams meet only side by side, in the head.
+
+    A linear head then adds up what each modality says, as late fusion does; with a hidden layer they interact.
+    """
 
     def __init__(self, widths: Mapping[str, int], width: int, *, per_step: bool):
         super().__init__()
