@@ -83,7 +83,7 @@ CARDS = (
         name="rjcma",
         target="zoo.rjcma:RJCMA",
         title="RJCMA",
-        paper="Praveen, Alam 2024, CVPR Workshops, doi:10.1109/CVPR.2024.00480, arXiv:2403.13659",
+        paper="Praveen, Alam 2024, CVPR Workshops, arXiv:2403.13659",
         summary="A temporal convolutional network for each of audio, video and text; stacked co-attention layers in "
         "which each stream weighs its features against those of all three.",
         modalities=("audio", "video", "text"),
