@@ -69,26 +69,29 @@ class Level(nn.Module):
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation is {activation!r}; accepted are {', '.join(ACTIVATIONS)}.")
-        if directions not in (1, 2) or width < 1:
-            raise ValueError(f"directions is {directions}, width is {width}; wanted 1 or 2, and 1 or more.")
+        if directions not in (1, 2) or width < 1 or (dense is not None and dense < 1):
+            raise ValueError(
+                f"directions is {directions}, width {width}, dense {dense}; wanted directions 1 or 2, the others 1 or "
+                "more; dense may be null."
+            )
         kind = {"gates": 4, "directions": directions, "input_dropout": input_dropout}
         self.activation, self.drop = ACTIVATIONS[activation], nn.Dropout(dropout)
         self.lstm = nn.ModuleDict({name: Gates(d, width, **kind) for name, d in features.items()})
         for layer in self.lstm.values():
             nn.init.ones_(layer.bias[:, 1])  # of the forget gate, as in Keras
         self.gives = directions * width if dense is None else dense
-        self.dense = nn.ModuleDict({name: glorot(directions * width, dense) for name in features} if dense else {})
+        self.dense = nn.ModuleDict(
+            {name: glorot(directions * width, dense) for name in features} if dense is not None else {}
+        )
         self.head = nn.ModuleDict({name: glorot(self.gives, outputs) for name in features})
 
     def forward(self, streams: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         """(B, T, D) for each stream and their mask (B, T) -> contextual features (B, T, D')."""
         states = run(list(self.lstm.values()), [streams[name] for name in self.lstm], mask, lstm)
         hidden = dict(zip(self.lstm, states, strict=True))
-        return (
-            {name: self.activation(self.dense[name](self.drop(h))) for name, h in hidden.items()}
-            if self.dense
-            else hidden
-        )
+        if not self.dense:
+            return hidden
+        return {name: self.activation(self.dense[name](self.drop(h))) for name, h in hidden.items()}
 
     def scores(self, hidden: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Contextual features (B, T, D') -> (B, T, K) for each stream."""

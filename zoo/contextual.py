@@ -60,7 +60,8 @@ class Products:
 
     def __call__(self, step: int, x: Tensor) -> Tensor:
         """(N, G, B, H), the steps in their order -> (N, G, B, O)."""
-        self.fed.append(x.detach())
+        if torch.is_grad_enabled():
+            self.fed.append(x.detach())
         y = torch.baddbmm(self.projected[step].flatten(0, 1), x.flatten(0, 1), self.weight)
         return y.unflatten(0, x.shape[:2])
 
@@ -111,10 +112,8 @@ class Gates(nn.Module):
 
     def __init__(self, features: int, width: int, *, gates: int, directions: int, input_dropout: float):
         super().__init__()
-        kernel, recurrent = (
-            torch.empty(directions, features, gates * width),
-            torch.empty(directions, width, gates * width),
-        )
+        kernel = torch.empty(directions, features, gates * width)
+        recurrent = torch.empty(directions, width, gates * width)
         for direction in range(directions):
             nn.init.xavier_uniform_(kernel[direction])
             nn.init.orthogonal_(recurrent[direction])

@@ -118,6 +118,7 @@ def test_the_loss_is_the_sum_of_all_classifiers():
     ("changed", "said"),
     [
         ({"directions": 3}, "directions is 3"),
+        ({"fused": {"dense": 0, "activation": "relu", "input_dropout": 0.0}}, "dense 0"),
         ({"fused": {"dense": 5, "activation": "gelu", "input_dropout": 0.0}}, "'gelu'; accepted are tanh, relu"),
     ],
 )
