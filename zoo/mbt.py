@@ -204,16 +204,18 @@ class MBT(nn.Module):
         self, i: int, tokens: Streams, bias: Mapping[str, Tensor | None], queries: int | None
     ) -> Streams:
         """Full fusion: each block sees all tokens and updates its modality's; a shared block updates all at once."""
-        everyone = "+".join(tokens)
         if "shared" in self.layers[i]:
+            everyone = "+".join(tokens)
             y = self.layers[i]["shared"](
                 torch.cat([*tokens.values()], 1), bias[next(iter(tokens))], label=f"{everyone}<-{everyone}/{i}"
             )
             return dict(zip(tokens, y.split([x.shape[1] for x in tokens.values()], 1), strict=True))
         after = {}
         for m, x in tokens.items():
-            seen = torch.cat([x, *(tokens[other] for other in tokens if other != m)], 1)
-            after[m] = self._block(i, m)(seen, bias[m], label=f"{m}<-{everyone}/{i}", queries=queries or x.shape[1])
+            seen = {m: x, **tokens}  # its own first: the queries are the first of the keys
+            label = f"{m}<-{'+'.join(seen)}/{i}"
+            y = torch.cat([*seen.values()], 1)
+            after[m] = self._block(i, m)(y, bias[m], label=label, queries=queries or x.shape[1])
         return after
 
     def _block(self, i: int, modality: str) -> Block:

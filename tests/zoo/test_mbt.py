@@ -301,7 +301,7 @@ def test_who_attends_to_whom():
 
     first = {"audio<-audio/0": (10, 10), "video<-video/0": (6, 6)}
     assert labels() == first | {"audio<-audio+bottleneck/1": (1, 15), "video<-video+bottleneck/1": (1, 11)}
-    assert labels(fusion="full") == first | {"audio<-audio+video/1": (1, 16), "video<-audio+video/1": (1, 16)}
+    assert labels(fusion="full") == first | {"audio<-audio+video/1": (1, 16), "video<-video+audio/1": (1, 16)}
     assert labels(fusion="full", share_encoder=True) == first | {"audio+video<-audio+video/1": (16, 16)}
     early = labels(layers=1, fusion_layer=0, classifier="gap", modality_mixup=False)
     assert early == {"audio<-audio+bottleneck/0": (9, 13), "video<-video+bottleneck/0": (5, 9)}
