@@ -76,7 +76,12 @@ def cases(rule: str) -> list[tuple[str, tuple[str, ...], bool]]:
 def make(name, modalities, per_step=False, seed=0):
     torch.manual_seed(seed)
     features, spec = {m: WIDTHS[m] for m in modalities}, ENTRIES[name]
-    return zoo.build(spec.method, features=features, outputs=OUTPUTS, per_step=per_step, **spec.settings).eval()
+    model = zoo.build(spec.method, features=features, outputs=OUTPUTS, per_step=per_step, **spec.settings)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():  # a head that starts at zero would hide everything before it
+                parameter.normal_(std=0.1)
+    return model.eval()
 
 
 def batch(name, modalities, per_step=False, seed=1):

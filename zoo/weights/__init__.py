@@ -225,6 +225,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         if kind in (".pt", ".pth", ".bin"):
             return _flat(torch.load(path, map_location="cpu", weights_only=True), ".")
+        if kind == ".msgpack" or path.name.startswith("checkpoint"):  # as Flax names its files
+            from zoo.weights.flax_msgpack import read
+
+            return _flat(read(path), "/")
     except WeightsError:
         raise
     except Exception as error:  # every reader has its own
@@ -235,7 +239,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
                 "authors' environment: torch.save(model.state_dict(), 'weights.pt'), and import that file."
             ) from None
         raise WeightsError(f"{path.name} cannot be read as {kind}: {why}") from None
-    raise WeightsError(f"{path.name}: accepted are .safetensors, .npz, .pt, .pth and .bin.")
+    raise WeightsError(f"{path.name}: accepted are .safetensors, .npz, .pt, .pth, .bin and .msgpack.")
 
 
 def _flat(content: Any, joint: str, prefix: str = "") -> dict[str, Tensor]:

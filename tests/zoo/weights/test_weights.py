@@ -143,6 +143,21 @@ def test_other_files_are_told_what_is_accepted(spec, tmp_path):
         import_weights(composed, tmp_path / "other.safetensors")
 
 
+def test_a_flax_checkpoint_is_read_as_a_tree(tmp_path):
+    import msgpack
+
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    packed = msgpack.ExtType(1, msgpack.packb(((2, 3), "float32", array.tobytes())))
+    for name in ("checkpoint_10", "weights.msgpack"):
+        (tmp_path / name).write_bytes(msgpack.packb({"target": {"dense": {"kernel": packed}}}))
+        read = read_tensors(tmp_path / name)
+        assert list(read) == ["target/dense/kernel"]
+        assert np.array_equal(read["target/dense/kernel"].numpy(), array)
+    (tmp_path / "cut.msgpack").write_bytes(b"\x81")
+    with pytest.raises(WeightsError, match=r"cannot be read as \.msgpack"):
+        read_tensors(tmp_path / "cut.msgpack")
+
+
 def test_nested_names_are_joined(tmp_path):
     torch.save({"net": {"a": torch.ones(1)}, "epoch": 3}, tmp_path / "nested.pt")
     assert list(read_tensors(tmp_path / "nested.pt")) == ["net.a"]
