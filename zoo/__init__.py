@@ -9,7 +9,15 @@ __all__ = ["EVIDENCE", "METHODS", "MODALITIES", "STAGES", "Method", "Size", "bui
 
 MODALITIES = ("audio", "video", "text")
 # One module of zoo.cards each, in the order in which methods are listed.
-FAMILIES = ("generic", "mult", "mbt", "joint_cross_attention", "recursive_joint_attention", "hierarchical", "contextual")
+FAMILIES = (
+    "generic",
+    "mult",
+    "mbt",
+    "joint_cross_attention",
+    "recursive_joint_attention",
+    "hierarchical",
+    "contextual",
+)
 METHODS: dict[str, Method] = {
     card.name: card for family in FAMILIES for card in import_module(f"zoo.cards.{family}").CARDS
 }
