@@ -22,7 +22,7 @@ COMMON = ("runners.train", "protocols.batches", "protocols.evaluation", "protoco
 # Imported by those, but unable to move a number: tables, texts, refusals.
 INERT = frozenset(
     ("zoo", "zoo.spec", "protocols", "protocols.corruptions", "protocols.datasets", "protocols.examples")
-    + ("protocols.metrics", "protocols.record", "protocols.spec")
+    + ("protocols.metrics", "protocols.record", "protocols.spec", "zoo.parts.architecture", "zoo.parts.keys")
 )
 
 

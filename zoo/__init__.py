@@ -36,24 +36,19 @@ def method(name: str) -> Method:
     return METHODS[name]
 
 
-def takes(
-    name: str, available: tuple[str, ...], *, only: tuple[str, ...] | None = None, aligned: bool = True
-) -> tuple[str, ...]:
+def takes(card: Method, available: tuple[str, ...], *, aligned: bool = True) -> tuple[str, ...]:
     """Modalities that a method uses of those a protocol gives, in the order of ``MODALITIES``.
 
     Args:
-        only: those that a spec asks for; all of them must be available.
         aligned: whether the protocol's streams have equal steps.
 
     Raises:
         ValueError: if the method cannot take part; the message is the reason a board shows for the skip.
     """
-    card = method(name)
-    wanted = card.modalities if only is None else only
-    used = tuple(m for m in MODALITIES if m in wanted and m in card.modalities and m in available)
-    if len(used) < card.at_least or (only is not None and len(used) < len(only)):
-        at_least = f"at least {card.at_least} of " if only is None and card.at_least < len(card.modalities) else ""
-        raise ValueError(f"it needs {at_least}{', '.join(wanted)}; the protocol gives {', '.join(available)}.")
+    used = tuple(m for m in MODALITIES if m in card.modalities and m in available)
+    if len(used) < card.at_least:
+        some = f"at least {card.at_least} of " if card.at_least < len(card.modalities) else ""
+        raise ValueError(f"it needs {some}{', '.join(card.modalities)}; the protocol gives {', '.join(available)}.")
     if card.aligned and not aligned and len(used) > 1:
         raise ValueError(f"it fuses step by step, and the protocol's {' and '.join(used)} have unequal steps.")
     return used

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 
 import zoo
 from zoo import MODALITIES, STAGES, Method
+from zoo.parts.architecture import at_least
 
 SPECS = Path(__file__).parent / "specs"
 
@@ -81,13 +82,15 @@ class MethodSpec(BaseModel):
     def card(self) -> Method:
         """Its method's card, with the label and the modalities of this spec in place."""
         told = self.label.model_dump(exclude_none=True) if self.label else {}
+        if self.method == "compose":
+            told |= {"at_least": at_least(self.settings)}
         if self.modalities:
             told |= {"modalities": self.modalities, "at_least": len(self.modalities)}
         return replace(zoo.METHODS[self.method], **told)
 
     def takes(self, available: tuple[str, ...], *, aligned: bool) -> tuple[str, ...]:
         """Modalities it uses of those a protocol gives; see ``zoo.takes``."""
-        return zoo.takes(self.method, available, only=self.modalities, aligned=aligned)
+        return zoo.takes(self.card, available, aligned=aligned)
 
 
 @cache
