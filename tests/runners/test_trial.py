@@ -78,9 +78,7 @@ def test_the_weights_are_the_ones_that_were_scored(short, settings):
 
     experiment = planned(short, settings)
     place = trial.run_trial(experiment, settings)
-    model = zoo.build(
-        "early_fusion", features={"audio": 8, "video": 6, "text": 5}, outputs=8, **experiment.method.settings
-    )
+    model = zoo.build("compose", features={"audio": 8, "video": 6, "text": 5}, outputs=8, **experiment.method.settings)
     model.load_state_dict(load_file(place / "model.safetensors"))
     manifest = json.loads((place / "manifest.json").read_text())
     assert manifest["parameters"] == sum(p.numel() for p in model.parameters())
@@ -174,8 +172,8 @@ def test_a_method_that_cannot_take_part_is_skipped_with_a_reason(short, settings
 
 
 def test_settings_that_a_method_does_not_know_are_refused_before_the_first_run(short, settings):
-    spec = MethodSpec(name="mine", method="early_fusion", settings={"wdith": 8})
-    with pytest.raises(SpecError, match="mine: early_fusion: .*wdith"):
+    spec = MethodSpec(name="mine", method="mult", settings={"wdith": 8})
+    with pytest.raises(SpecError, match="mine: mult: .*wdith"):
         trial.plan([spec], load_protocol(str(short)), settings, seeds=1)
 
 

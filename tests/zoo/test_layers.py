@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.layers import nearest_step
-from zoo.layers import Attention, Encoder, attention_bias, masked_mean, positions, record_attention
+from zoo.layers import Attention, Encoder, attention_bias, masked_mean, nearest_step, positions, record_attention
 
 
 def test_attention_equals_torch():

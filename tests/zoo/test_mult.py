@@ -200,10 +200,12 @@ def test_attention_dropout_for_each_target():
     assert rates["text_from_audio"] == rates["text_from_video"] == {0.1}
     assert rates["audio_from_text"] == rates["video_from_audio"] == {0.0}
     assert {layer.attention.dropout for e in model.memory.values() for layer in e.layers} == {0.1}
-    with pytest.raises(ValueError, match="attention_dropout .* lacks video, memory"):
-        build(attention_dropout={"text": 0.1, "audio": 0.0})
-    with pytest.raises(ValueError, match="attention_dropout names 'smell'"):
-        build(attention_dropout={"text": 0, "audio": 0, "video": 0, "memory": 0, "smell": 0})
+    rates = {"text": 0.1, "audio": 0.0, "video": 0.0, "memory": 0.1}
+    for wrong in ({**rates, "smell": 0.1}, {m: r for m, r in rates.items() if m != "video"}, {"text": 0.1}):
+        with pytest.raises(ValueError, match=r"attention_dropout is .*each target \(text, audio, video\)"):
+            build(attention_dropout=wrong)
+    with pytest.raises(ValueError, match="attention_dropout {'memory': 1.5}: a rate is"):
+        build(attention_dropout={**rates, "memory": 1.5})
 
 
 def test_targets_choose_what_is_refined():
