@@ -19,13 +19,14 @@ W_i (g_i x' + b_i) = (W_i g_i) x' + W_i b_i, so the keys and values of all layer
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo import layers as shared
 from zoo.layers import FeedForward, accept, attention_bias, ordered, positions
+from zoo.narrow_attention import ProjectedAttention
 
 ORDER = ("text", "audio", "video")  # of sources and of targets, in every concatenation of the released code
 
@@ -54,30 +55,31 @@ def visible(query_mask: Tensor, key_mask: Tensor, causal: bool) -> Tensor:
     return allowed & (j <= i + offset)
 
 
-class Attention(shared.Attention):
-    """Attention that is given its queries, keys and values projected."""
+class Rates(NamedTuple):
+    """Dropout of an encoder: of the streams that enter, of weights, after the ReLU, before each residual."""
 
-    def _project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
-        return query, key, value
+    embed: float
+    attention: float
+    relu: float
+    residual: float
 
 
 class Layer(nn.Module):
     """Pre-norm attention and feed-forward. One norm serves queries, keys and values; residuals skip it."""
 
-    def __init__(
-        self, width: int, heads: int, *, attention_dropout: float, relu_dropout: float, residual_dropout: float, label
-    ):
+    def __init__(self, width: int, heads: int, label: str, rates: Rates):
         super().__init__()
         self.norm0, self.norm1 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, heads, dropout=attention_dropout, label=label)
-        self.feed_forward = FeedForward(width, 4 * width, dropout=relu_dropout)
-        self.drop = nn.Dropout(residual_dropout)
+        self.attention = ProjectedAttention(width, heads, dropout=rates.attention, label=label)
+        self.feed_forward = FeedForward(width, 4 * width, dropout=rates.relu)
+        self.feed_forward[1].inplace = True
+        self.drop = nn.Dropout(rates.residual)
 
-    def project(self, x: Tensor, parts: slice) -> Sequence[Tensor]:
-        """Queries (0), keys (1) and values (2) of the normalised (B, T, D): one (B, T, D) each."""
-        rows = slice(parts.start * x.shape[-1], parts.stop * x.shape[-1])
+    def project(self, x: Tensor, first: int, end: int) -> Sequence[Tensor]:
+        """Queries (0), keys (1), values (2) of the normalised (B, T, D), from ``first`` to before ``end``."""
+        rows = slice(first * x.shape[-1], end * x.shape[-1])
         y = F.linear(self.norm0(x), self.attention.in_proj_weight[rows], self.attention.in_proj_bias[rows])
-        return y.chunk(parts.stop - parts.start, -1)
+        return y.chunk(end - first, -1)
 
     def forward(self, x: Tensor, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
         """(B, Tq, D), its projected queries, and projected keys and values (B, Tk, D) -> (B, Tq, D)."""
@@ -88,17 +90,17 @@ class Layer(nn.Module):
 class Encoder(nn.Module):
     """``layers`` layers and a last norm, over another stream (crossmodal) or over itself (memory)."""
 
-    def __init__(self, width: int, heads: int, layers: int, *, embed_dropout: float, label: str, **dropouts: float):
+    def __init__(self, width: int, heads: int, layers: int, label: str, rates: Rates):
         super().__init__()
-        self.embed_drop = nn.Dropout(embed_dropout)
-        self.layers = nn.ModuleList(Layer(width, heads, label=f"{label}/{i}", **dropouts) for i in range(layers))
+        self.embed_drop = nn.Dropout(rates.embed)
+        self.layers = nn.ModuleList(Layer(width, heads, f"{label}/{i}", rates) for i in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def cross(self, target: Tensor, source: Tensor, bias: Tensor | None) -> Tensor:
         """Embedded (B, Tq, D) and (B, Tk, D) -> (B, Tq, D)."""
         x = self.embed_drop(target)
         for layer, keys, values in zip(self.layers, *self._keys_and_values(source), strict=True):
-            x = layer(x, *layer.project(x, slice(0, 1)), keys, values, bias)
+            x = layer(x, *layer.project(x, 0, 1), keys, values, bias)
         return self.norm(x)
 
     def _keys_and_values(self, source: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
@@ -126,18 +128,16 @@ class Encoder(nn.Module):
 
         The last step sees every real step, so the last layer needs that one query.
         """
-        bias = attention_bias(visible(mask, mask, causal), x)
+        bias, real = attention_bias(visible(mask, mask, causal), x), attention_bias(mask.unsqueeze(1), x)
         x = self.embed_drop(x)
         *before, final = self.layers
         for layer in before:
-            x = layer(x, *layer.project(x, slice(0, 3)), bias)
-        if not last_only:
-            return self.norm(final(x, *final.project(x, slice(0, 3)), bias))
-        last = x.gather(1, (mask.sum(1) - 1)[:, None, None].expand(-1, 1, x.shape[-1]))  # (B, 1, D)
-        bias = attention_bias(mask.unsqueeze(1), x)
-        return self.norm(final(last, *final.project(last, slice(0, 1)), *final.project(x, slice(1, 3)), bias)).squeeze(
-            1
-        )
+            x = layer(x, *layer.project(x, 0, 3), bias)
+        keys, values = final.project(x, 1, 3)
+        if last_only:
+            x, bias = x.gather(1, (mask.sum(1) - 1)[:, None, None].expand(-1, 1, x.shape[-1])), real
+        y = self.norm(final(x, *final.project(x, 0, 1), keys, values, bias))
+        return y.squeeze(1) if last_only else y
 
 
 class MulT(nn.Module):
@@ -181,31 +181,20 @@ class MulT(nn.Module):
         self.embed_drop, self.output_drop = nn.Dropout(embed_dropout), nn.Dropout(output_dropout)
         if layers < 1:
             raise ValueError(f"layers is {layers}; wanted 1 or more.")
-        self.project = nn.ModuleDict(
-            {m: _convolution(m, self.features[m], width, kernels) for m in ORDER if m in self.features}
-        )
-        self.targets = _chosen(targets, self.project)
-        rates = _rates(attention_dropout, self.targets)
-        others = {
-            "embed_dropout": embed_dropout,
-            "relu_dropout": relu_dropout,
-            "residual_dropout": residual_dropout,
+        present = [m for m in ORDER if m in self.features]
+        self.project = nn.ModuleDict({m: _convolution(m, self.features[m], width, kernels) for m in present})
+        self.targets = _chosen(targets, present)
+        rates = {
+            name: Rates(embed_dropout, rate, relu_dropout, residual_dropout)
+            for name, rate in _attention_rates(attention_dropout, self.targets).items()
         }
         self.crossmodal, self.memory = nn.ModuleDict(), nn.ModuleDict()
         for target in self.targets:
-            sources = self._sources(target)
+            sources, label = self._sources(target), f"{target} memory<-{target} memory"
             for source in sources:
-                self.crossmodal[f"{target}_from_{source}"] = Encoder(
-                    width, heads, layers, label=f"{target}<-{source}", attention_dropout=rates[target], **others
-                )
-            self.memory[target] = Encoder(
-                width * len(sources),
-                heads,
-                max(layers, 3),
-                label=f"{target} memory<-{target} memory",
-                attention_dropout=rates["memory"],
-                **others,
-            )
+                pair, cross = f"{target}_from_{source}", f"{target}<-{source}"
+                self.crossmodal[pair] = Encoder(width, heads, layers, cross, rates[target])
+            self.memory[target] = Encoder(width * len(sources), heads, max(layers, 3), label, rates["memory"])
         fused = width * len(self.crossmodal)
         self.residual1, self.residual2 = nn.Linear(fused, fused), nn.Linear(fused, fused)
         self.head = nn.Linear(fused, outputs)
@@ -244,24 +233,21 @@ def _convolution(modality: str, features: int, width: int, kernels: dict[str, in
     return nn.Conv1d(features, width, size, padding=size // 2, bias=False)
 
 
-def _chosen(targets: str | Sequence[str], present: Mapping[str, nn.Module]) -> list[str]:
+def _chosen(targets: str | Sequence[str], present: list[str]) -> list[str]:
     """The targets in the order of the released code."""
     if targets == "all":
-        return list(present)
+        return present
     if isinstance(targets, str) or not targets or len(set(targets)) < len(targets) or not set(targets) <= set(present):
         raise ValueError(f'targets is {targets!r}; wanted "all" or a list of some of {", ".join(present)}.')
     return [m for m in present if m in targets]
 
 
-def _rates(dropout: float | Mapping[str, float], targets: Sequence[str]) -> dict[str, float]:
+def _attention_rates(dropout: float | Mapping[str, float], targets: Sequence[str]) -> dict[str, float]:
     """The attention dropout of each target's crossmodal encoders, and of "memory"."""
-    if not isinstance(dropout, Mapping):
-        return dict.fromkeys((*targets, "memory"), dropout)
-    if missing := [name for name in (*targets, "memory") if name not in dropout]:
-        raise ValueError(
-            f"attention_dropout {dict(dropout)} lacks {', '.join(missing)}; wanted one number, or a rate for each "
-            'target and for "memory".'
-        )
-    if unknown := set(dropout) - {*ORDER, "memory"}:
-        raise ValueError(f"attention_dropout names {sorted(unknown)[0]!r}; accepted are {', '.join(ORDER)} and memory.")
-    return dict(dropout)
+    rates = dict(dropout) if isinstance(dropout, Mapping) else dict.fromkeys((*ORDER, "memory"), dropout)
+    if not {*targets, "memory"} <= set(rates) <= {*ORDER, "memory"}:
+        wanted = f'one for each target ({", ".join(targets)}) and one for "memory"'
+        raise ValueError(f"attention_dropout is {dropout}; wanted one rate, or {wanted}.")
+    if wrong := {name: rate for name, rate in rates.items() if not 0 <= rate < 1}:
+        raise ValueError(f"attention_dropout {wrong}: a rate is 0 or more and below 1.")
+    return rates

@@ -10,6 +10,7 @@ Padding has no place here, as in the released code: all clips of a batch have al
 """
 
 import math
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,10 @@ class PlainMulT(nn.Module):
     def __init__(self, model: MulT):
         super().__init__()
         if model.per_step:
-            raise ValueError("the published structure gives one row of scores for each clip; build with per_step=False.")
-        self.model = _copy(model)
+            raise ValueError(
+                "the published structure gives one row of scores for each clip; build with per_step=False."
+            )
+        self.model = _plain_dropout(deepcopy(model))
 
     def forward(self, inputs: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
         """(B, T_m, D_m) and full masks -> (B, K)."""
@@ -76,16 +79,21 @@ class PlainMulT(nn.Module):
         scores = q / math.sqrt(q.shape[-1]) @ k.transpose(-2, -1)  # (B, H, Tq, Tk)
         if self.model.causal_mask:
             steps, others = scores.shape[-2:]
-            allowed = torch.ones(steps, others, dtype=torch.bool, device=q.device).tril(abs(steps - others))
-            scores = scores.masked_fill(~allowed, -math.inf)
+            scores += torch.full((steps, others), -math.inf, device=q.device).triu(1 + abs(steps - others))
         attended = F.dropout(scores.softmax(-1), attention.dropout, self.training) @ v
         return attention.out_proj(attended.transpose(1, 2).flatten(2))
 
 
-def _copy(model: MulT) -> MulT:
-    from copy import deepcopy
-
-    return deepcopy(model)
+def _plain_dropout(module: nn.Module) -> nn.Module:
+    """The same module with PyTorch's dropout instead of ours, and activations that write to a tensor of their own."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Dropout):
+            setattr(module, name, nn.Dropout(child.p))
+        elif isinstance(child, nn.ReLU):
+            setattr(module, name, nn.ReLU())
+        else:
+            _plain_dropout(child)
+    return module
 
 
 def _embed(x: Tensor) -> Tensor:
