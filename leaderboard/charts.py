@@ -73,7 +73,7 @@ def streams_graph(streams: Sequence[Mapping[str, Any]]) -> str:
     """Who attends to whom as a Graphviz graph: streams as boxes, an arrow from keys to queries.
 
     Args:
-        streams: query, key, layers, heads, over (``steps`` or ``features``) of each pair.
+        streams: query, key, layers, heads, over (``steps``, ``features`` or ``modalities``) of each pair.
     """
 
     def quoted(text: str) -> str:
@@ -88,7 +88,7 @@ def streams_graph(streams: Sequence[Mapping[str, Any]]) -> str:
     ]
     for stream in streams:
         said = f"{stream['layers']} × {stream['heads']}"
-        style = "dashed" if stream["over"] == "features" else "solid"
+        style = "solid" if stream["over"] == "steps" else "dashed"
         lines.append(f"{quoted(stream['key'])} -> {quoted(stream['query'])} [label={quoted(said)}, style={style}];")
     return "\n".join([*lines, "}"])
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from zoo.contextual import ACTIVATIONS, Gates, Products, glorot, hard_sigmoid, run, utterances
+from zoo.contextual import ACTIVATIONS, glorot, utterances
 from zoo.layers import masked_mean, ordered
+from zoo.recurrence import Gates, Products, hard_sigmoid, run
 
 ORDER = ("text", "audio", "video")  # of the concatenation in the released code
 

@@ -65,7 +65,7 @@ class ATFusion(nn.Module):
         super().__init__()
         self.equalise = nn.ModuleDict({m: nn.Linear(d, width) for m, d in features.items()})
         self.look, self.score = nn.Linear(width, width, bias=False), nn.Linear(width, 1, bias=False)  # W_F, w_F
-        self.label = f"fused<-{'+'.join(features)}/0"
+        self.label = f"fused<-{'+'.join(features)}/0:modalities"
 
     def forward(self, streams: Mapping[str, Tensor]) -> Tensor:
         b = torch.stack([equalise(streams[m]) for m, equalise in self.equalise.items()], dim=2)  # (B, T, modalities, d)

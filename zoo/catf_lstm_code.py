@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from zoo.contextual import both_ways, glorot, gru, utterances
+from zoo.contextual import glorot, utterances
 from zoo.layers import attention_bias, masked_mean, ordered, record
+from zoo.recurrence import both_ways, gru
 
 
 class SharedGRU(nn.Module):

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from zoo.contextual import Products
 from zoo.layers import accept, masked_mean, ordered
+from zoo.recurrence import Products
 
 PAIRS = (("video", "audio"), ("audio", "text"), ("video", "text"))  # equations 1 to 3
 

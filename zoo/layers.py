@@ -186,7 +186,7 @@ def record(label: str, weights: Tensor) -> None:
 
     Args:
         label: ``"text<-audio/0"``: whose queries, whose keys, which layer. ``"...:features"`` where rows and
-            columns are features instead of steps.
+            columns are features instead of steps, ``"...:modalities"`` where columns are modalities.
         weights: (B, H, Tq, Tk), before dropout.
     """
     maps = _MAPS.get()

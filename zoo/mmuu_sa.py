@@ -36,7 +36,7 @@ class MMUUSA(nn.Module):
         x = torch.stack(list(hidden.values()), dim=2)  # (B, T, M, D)
         weights = (x @ x.transpose(2, 3)).softmax(-1)  # (B, T, M, M): no scale
         for m, row in zip(hidden, weights.unbind(2), strict=True):
-            record(f"{m}<-{'+'.join(hidden)}/0", row.unsqueeze(1))  # (B, 1, T, M): columns are modalities
+            record(f"{m}<-{'+'.join(hidden)}/0:modalities", row.unsqueeze(1))  # (B, 1, T, M)
         attended = (weights @ x * x).flatten(2)  # (B, T, M D)
         scores = self.head(torch.cat([attended, *hidden.values()], dim=-1))  # (B, T, K)
         return scores if self.per_step else masked_mean(scores, mask)

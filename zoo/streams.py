@@ -17,7 +17,7 @@ class Stream:
         query, key: modalities, or streams that the method names itself, e.g. ``text memory``.
         layers: how many attention maps of this kind one forward pass computes.
         heads: of each.
-        over: what the rows and columns of a map are: "steps" or "features".
+        over: what the columns of a map are: "steps", "features" or "modalities".
     """
 
     query: str
@@ -44,7 +44,7 @@ def attended(model: nn.Module, inputs: Mapping[str, Tensor], masks: Mapping[str,
     model.train(training)
     found: dict[tuple[str, str, str], list[int]] = {}
     for label, weights in maps:
-        where, _, features = label.partition(":")
+        where, _, over = label.partition(":")
         query, _, key = where.rpartition("/")[0].partition("<-")
-        found.setdefault((query, key, features or "steps"), []).append(weights.shape[1])
+        found.setdefault((query, key, over or "steps"), []).append(weights.shape[1])
     return [Stream(query, key, len(heads), max(heads), over) for (query, key, over), heads in found.items()]

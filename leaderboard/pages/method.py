@@ -103,7 +103,7 @@ def show_streams(streams: list[dict[str, Any]] | None) -> None:
     st.graphviz_chart(streams_graph(streams), use_container_width=False)
     st.caption(
         "An arrow runs from the stream that gives keys and values to the stream that queries, with attention maps "
-        "per forward pass; dashed where maps relate features instead of steps. Read off the trained model."
+        "per forward pass; dashed where they weigh features or modalities instead of steps. Read off the trained model."
     )
 
 

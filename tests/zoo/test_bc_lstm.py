@@ -7,7 +7,7 @@ from torch.nn import functional as F
 import zoo
 from zoo import spec
 from zoo.bc_lstm import lstm
-from zoo.contextual import hard_sigmoid
+from zoo.recurrence import hard_sigmoid
 
 UTTERANCES = {"text": 100, "audio": 73, "video": 100}
 WIDTHS = {"audio": 4, "video": 5, "text": 3}

@@ -56,7 +56,13 @@ def test_who_attends_to_whom():
     with record_attention() as maps:
         model()(*batch())
     labels = [label for label, _ in maps]
-    assert labels == ["audio<-audio/0", "video<-video/0", "text<-text/0", "fused<-audio+video+text/0", "fused<-fused/0"]
+    assert labels == [
+        "audio<-audio/0",
+        "video<-video/0",
+        "text<-text/0",
+        "fused<-audio+video+text/0:modalities",
+        "fused<-fused/0",
+    ]
     assert maps[3][1].shape == (2, 1, 5, 3)
     assert all(not weights[1, :, :, 3:].any() for label, weights in maps if "+" not in label)
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import zoo
 from zoo import spec
-from zoo.contextual import Products, gru, hard_sigmoid
+from zoo.recurrence import Products, gru, hard_sigmoid
 from zoo.weights import WeightsError, import_weights
 
 FAMILY = {"contextual_fusion": "none", "mu_sa": "mu_sa", "mmuu_sa": "mmuu_sa", "mmmu_ba": "mmmu_ba"}

@@ -23,7 +23,7 @@ def test_each_modality_attends_to_all_modalities_of_its_utterance(modalities):
     model.contexts.register_forward_hook(lambda _, __, y: hidden.update(y))
     with record_attention() as maps:
         model(inputs, masks)
-    assert [label for label, _ in maps] == [f"{m}<-{'+'.join(hidden)}/0" for m in hidden]
+    assert [label for label, _ in maps] == [f"{m}<-{'+'.join(hidden)}/0:modalities" for m in hidden]
     for (_, weights), query in zip(maps, hidden.values(), strict=True):
         assert weights.shape == (2, 1, 5, len(modalities))
         scores = torch.stack([(query * key).sum(-1) for key in hidden.values()], dim=-1)
