@@ -19,7 +19,7 @@ from runners.options import (
     Json,
     TrackingUrl,
 )
-from runners.output import listed, print_card, print_ranking, print_rows, ranking_rows, say
+from runners.output import listed, print_card, print_ranking, print_rows, ranking_rows, say, until_year
 
 app = typer.Typer(
     name="fuseboard",
@@ -85,7 +85,10 @@ def methods(
         rows = [
             {"name": name, "title": spec.card.title, "fusion": spec.card.fusion_stage, "attention": spec.card.attention}
             | {"modalities": listed(spec.card.modalities), "evidence": spec.card.evidence}
-            | {"ranked": "yes" if name in entries() else "no", "paper": spec.card.paper}
+            | {
+                "ranked": "yes" if name in entries() else "no",
+                "paper": spec.card.paper if json else until_year(spec.card.paper),
+            }
             for name, spec in presets().items()
         ]
         print_rows(rows, json)

@@ -1,5 +1,6 @@
 """What a command prints: tables or JSON on standard output, remarks on standard error."""
 
+import re
 import sys
 
 
@@ -39,6 +40,12 @@ def print_card(card: dict, as_json: bool) -> None:
         for place, line in enumerate(lines or ["none"]):
             first = marks[0] if place == 0 else marks[1]
             print(textwrap.fill(line, 118, initial_indent=first, subsequent_indent=" " * len(first)))
+
+
+def until_year(paper: str) -> str:
+    """``Tsai et al. 2019, ACL, doi:...`` -> ``Tsai et al. 2019``."""
+    head = re.match(r".*?\b(19|20)\d\d", paper)
+    return head.group() if head else paper
 
 
 def listed(value) -> str:

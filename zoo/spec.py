@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator
 
 import zoo
-from zoo import MODALITIES, STAGES, Method
+from zoo import EVIDENCE, MODALITIES, STAGES, Method
 from zoo.parts.architecture import at_least
 
 SPECS = Path(__file__).parent / "specs"
@@ -26,6 +26,7 @@ class Label(BaseModel):
     Args:
         fusion_stage: one of ``zoo.STAGES``.
         attention: attention family, "none" where there is none.
+        evidence: one of ``zoo.EVIDENCE``, where a preset of ours changes what the method's evidence holds for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,12 +35,14 @@ class Label(BaseModel):
     summary: str | None = None
     fusion_stage: str | None = None
     attention: str | None = None
+    evidence: str | None = None
 
-    @field_validator("fusion_stage")
+    @field_validator("fusion_stage", "evidence")
     @classmethod
-    def known_stage(cls, value: str | None) -> str | None:
-        if value is not None and value not in STAGES:
-            raise ValueError(f"known stages: {', '.join(STAGES)}")
+    def known_word(cls, value: str | None, field: ValidationInfo) -> str | None:
+        known = {"fusion_stage": STAGES, "evidence": EVIDENCE}[field.field_name]
+        if value is not None and value not in known:
+            raise ValueError(f"known are {', '.join(known)}")
         return value
 
 
