@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from runners import data_cli, weights_cli
+from runners.bench_cli import bench
 from runners.options import (
     FAILED,
     INTERRUPTED,
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(data_cli.app, name="data")
 app.add_typer(weights_cli.app, name="weights")
+app.command()(bench)
 
 
 def main() -> None:
