@@ -101,7 +101,7 @@ def _card(report: dict) -> dict[str, str | list[str]]:
     )
     card = {
         "method": f"{report['method']}, {report['parameters']:,} parameters",
-        "clips": f"{report['batch']} of {streams}; {report['outputs']} outputs{' a step' if report['per_step'] else ''}",
+        "clips": f"{report['batch']} of {streams}; {report['outputs']} outputs" + " a step" * report["per_step"],
         "gemm peak": f"{report['gemm_peak_gflop_per_second']:.0f} GFLOP/s, one thread, torch {report['torch']}",
     }
     for name in ("training step", "evaluation"):

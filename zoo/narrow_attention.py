@@ -70,8 +70,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float) ->
         bias: (B, 1, Tq or 1, Tk), added to the scores. rate: dropout of the weights.
     """
     batch, heads, steps, width = q.shape
-    largest = 1 << 23 if q.requires_grad else 1 << 20  # 32 MB, for a faster backward pass; or what a cache holds
-    small = width <= 8 and batch * heads * steps * k.shape[2] <= largest
+    small = width <= 8 and batch * heads * steps * k.shape[2] <= 1 << 20  # 4 MB a map
     if q.device.type != "cpu" or q.dtype == torch.bfloat16 or not (rate > 0 or small):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
     q = q.flatten(0, 1) * (1 / math.sqrt(width))

@@ -100,7 +100,7 @@ def _embed(x: Tensor) -> Tensor:
     """Scale by sqrt(D) and add sinusoids, counting steps from 1; none where the first channel is zero."""
     steps, width = x.shape[-2:]
     half = width // 2
-    rates = torch.exp(torch.arange(half, device=x.device) * (-math.log(10000.0) / (half - 1)))
+    rates = torch.exp(torch.arange(half, device=x.device, dtype=x.dtype) * (-math.log(10000.0) / (half - 1)))
     angles = torch.arange(1, steps + 1, device=x.device)[:, None] * rates
     table = F.pad(torch.cat([angles.sin(), angles.cos()], dim=1), (0, width - 2 * half))
     return x * math.sqrt(width) + table * (x[..., :1] != 0)
