@@ -246,5 +246,6 @@ def peak_memory(case: Case, what: str) -> int:
         [sys.executable, "-m", "runners.bench.memory", what], input=case.as_json(), capture_output=True, text=True
     )
     if done.returncode:
-        raise RuntimeError(f"measuring memory failed: {done.stderr.strip().splitlines()[-1]}")
+        said = done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"]  # -15: by signal 15
+        raise RuntimeError(f"measuring memory failed: {said[-1]}")
     return int(done.stdout.split()[-1])
