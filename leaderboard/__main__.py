@@ -21,10 +21,13 @@ def main() -> None:
     import jinja2  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import scipy.special  # noqa: F401
+    from streamlit.runtime.pages_manager import PagesManager
     from streamlit.web.cli import main as streamlit
 
     from leaderboard import charts, export, session  # noqa: F401
 
+    # Known to Streamlit only once app.py has run: a shared link that opens first would get the pages without it.
+    PagesManager.uses_pages_directory = False
     page = str(Path(__file__).with_name("app.py"))
     sys.argv = ["streamlit", "run", page, *(f"--{name}={value}" for name, value in QUIET.items()), *sys.argv[1:]]
     streamlit()

@@ -4,6 +4,7 @@ Colours are Okabe and Ito's, told apart by colour-blind readers; shape or dash s
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -72,25 +73,33 @@ def ranking_chart(table: pd.DataFrame, metric: str, majority: float | None) -> d
 def streams_graph(streams: Sequence[Mapping[str, Any]]) -> str:
     """Who attends to whom as a Graphviz graph: streams as boxes, an arrow from keys to queries.
 
+    Streams that stand side by side in one sequence (``audio+bottleneck``) are boxes of their own, so that what
+    passes through a shared one shows.
+
     Args:
         streams: query, key, layers, heads, over (``steps``, ``features`` or ``modalities``) of each pair.
     """
-
-    def quoted(text: str) -> str:
-        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-
+    arrows: dict[tuple[str, str, str], list[int]] = {}
+    for stream in streams:
+        for key, query in product(stream["key"].split("+"), stream["query"].split("+")):
+            arrow = arrows.setdefault((key, query, stream["over"]), [0, 0])
+            arrow[0] += stream["layers"]
+            arrow[1] = max(arrow[1], stream["heads"])
     lines = [
         "digraph {",
         'rankdir=LR; bgcolor="transparent";',
         f'node [shape=box, style="rounded,filled", fillcolor="#F0F4F8", color="{FUSION}", fontname="sans-serif"];',
         f'edge [color="{REFERENCE}", fontname="sans-serif", fontsize=10];',
     ]
-    for stream in streams:
-        said = f"{stream['layers']} × {stream['heads']}"
-        style = "solid" if stream["over"] == "steps" else "dashed"
-        lines.append(f"{quoted(stream['key'])} -> {quoted(stream['query'])} [label={quoted(said)}, style={style}];")
+    for (key, query, over), (layers, heads) in arrows.items():
+        style = "solid" if over == "steps" else "dashed"
+        lines.append(f'{_quoted(key)} -> {_quoted(query)} [label="{layers} × {heads}", style={style}];')
     return "\n".join([*lines, "}"])
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def seeds_chart(values: pd.DataFrame, metric: str, conditions: Sequence[str]) -> dict[str, Any]:

@@ -225,11 +225,17 @@ def _cards(engine: sa.Engine, kept: pd.DataFrame) -> dict[str, Method]:
 
 
 def card_of(manifest: dict[str, Any]) -> Method | None:
-    """The card of a run's method; None where this version of the zoo lacks it."""
+    """The card of a run's method; None where this version of the zoo lacks it.
+
+    A preset is labelled as the zoo labels it now: labels move no number.
+    """
     try:
-        return zoo.spec.MethodSpec.model_validate(manifest["method"]).card
+        spec = zoo.spec.MethodSpec.model_validate(manifest["method"])
     except ValidationError:
         return None
+    preset = zoo.spec.entries().get(spec.name)
+    same = preset is not None and (preset.method, preset.settings) == (spec.method, spec.settings)
+    return preset.card if same else spec.card
 
 
 def _ranks(values: pd.DataFrame, better: bool | None) -> tuple[pd.Series, pd.Series]:

@@ -102,7 +102,7 @@ def show_streams(streams: list[dict[str, Any]] | None) -> None:
         return
     st.graphviz_chart(streams_graph(streams), use_container_width=False)
     st.caption(
-        "An arrow runs from the stream that gives keys and values to the stream that queries, with attention maps "
+        "An arrow runs from the stream that gives keys and values to the stream that queries, with layers × heads "
         "per forward pass; dashed where they weigh features or modalities instead of steps. Read off the trained model."
     )
 

@@ -2,7 +2,7 @@ import json
 
 import pandas as pd
 
-from leaderboard.charts import KINDS, curves_chart, ranking_chart, seeds_chart
+from leaderboard.charts import KINDS, curves_chart, ranking_chart, seeds_chart, streams_graph
 
 TABLE = pd.DataFrame(
     {
@@ -54,3 +54,22 @@ def test_curves_keep_gaps():
     chart = curves_chart({"seed 0": curve}, "train_loss")
     assert [point["value"] for point in chart["data"]["values"]] == [1.5, None]
     json.dumps(chart, allow_nan=False)
+
+
+def stream(query, key, layers, heads=4, over="steps"):
+    return {"query": query, "key": key, "layers": layers, "heads": heads, "over": over}
+
+
+def test_what_two_streams_share_connects_them():
+    joined = [stream(f"{m}+bottleneck", f"{m}+bottleneck", 2) for m in ("audio", "video")]
+    graph = streams_graph([stream("audio", "audio", 1), *joined, stream("text", "audio", 1, 2, "features")])
+    assert '"audio" -> "audio" [label="3 × 4", style=solid];' in graph
+    assert '"audio" -> "bottleneck" [label="2 × 4", style=solid];' in graph
+    assert '"bottleneck" -> "video" [label="2 × 4", style=solid];' in graph
+    assert '"bottleneck" -> "bottleneck" [label="4 × 4", style=solid];' in graph
+    assert '"audio" -> "text" [label="1 × 2", style=dashed];' in graph
+    assert '"audio" -> "video"' not in graph
+
+
+def test_a_stream_with_quotes_stays_one_name():
+    assert '"a\\"b" -> "c\\\\d"' in streams_graph([stream("c\\d", 'a"b', 1)])
