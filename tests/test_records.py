@@ -6,29 +6,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import zoo
 from leaderboard.bundles import find_bundles, read_bundle
 from leaderboard.store import records_root
 from protocols.metrics import metric
 from protocols.record import read_jsonl
 from protocols.spec import ProtocolSpec, committed
 from runners.experiment import Experiment
-from zoo.spec import MethodSpec
-from zoo.spec import load as load_method
+from zoo.spec import MethodSpec, entries
 
 ROOT = records_root()
 BUNDLES = find_bundles(ROOT)
-PROTOCOLS = ("grid-digit-noisy@1", "grid-digit@1", "mosi-utterance@1", "ravdess-actors@1")
-METHODS = (
-    "audio_only",
-    "video_only",
-    "text_only",
-    "early_fusion",
-    "late_fusion",
-    "joint_self_attention",
-    "cross_attention",
-    "mult",
-)
+PROTOCOLS = ("grid-digit-noisy@1", "grid-letter@1", "mosi-utterance@1", "ravdess-actors@1")
+# Entries that can run under a protocol and were not run yet; the board says so too.
+NOT_YET: dict[str, set[str]] = {}
 
 
 def manifest(folder: Path) -> dict:
@@ -36,17 +26,22 @@ def manifest(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize("key", PROTOCOLS)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", entries())
 def test_every_seed_or_fold_is_there(name, key):
     spec = committed()[key]
-    folder = ROOT / key / load_method(name).name
+    folder = ROOT / key / name
     try:
-        zoo.takes(name, spec.modalities)
+        entries()[name].takes(spec.modalities, aligned=spec.aligned)
     except ValueError:
         assert not folder.exists()
         return
-    found = sorted((m["seed"], m["fold"]) for m in map(manifest, folder.iterdir()) if m["status"] == "completed")
-    assert found == spec.runs()
+    if name in NOT_YET.get(key, ()):
+        assert not folder.exists(), "it was run: strike it from NOT_YET"
+        return
+    manifests = [manifest(place) for place in folder.iterdir()]
+    assert sorted((m["seed"], m["fold"]) for m in manifests if m["status"] == "completed") == spec.runs()
+    assert {m["code"] for m in manifests} == {manifests[0]["code"]}
+    assert all(MethodSpec.model_validate(m["method"]).settings == entries()[name].settings for m in manifests)
 
 
 @pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.relative_to(ROOT).as_posix())

@@ -220,7 +220,7 @@ def test_a_run_is_indexed_and_ranked(fuseboard, ran):
     (ranking,) = [r for r in json.loads(fuseboard("board", "--json").stdout) if r["protocol"] == "brief@1"]
     assert {row["method"]: row["n"] for row in ranking["methods"]} == {"text_only": 2, "early_fusion": 2}
     assert all(row["low"] <= row["mean"] <= row["high"] for row in ranking["methods"])
-    assert "mult" in {row["method"] for row in ranking["absent"]}
+    assert "mult-paper" in {row["method"] for row in ranking["absent"]}
     text = fuseboard("board", "--protocol", "brief@1").stdout
     assert "majority class" in text and "±" in text and "(unimodal)" in text
 
