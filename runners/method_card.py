@@ -1,6 +1,5 @@
 """The card of a spec in full: what its table says, and what its model shows when it runs."""
 
-from zoo.cards import Size
 from zoo.spec import MethodSpec
 
 STEPS, WIDTH, OUTPUTS = 4, 8, 2  # of the small model that shows who attends to whom
@@ -26,14 +25,9 @@ def card_rows(spec: MethodSpec) -> dict[str, str | list[str]]:
         "code": card.code or "none was read",
         "differs": list(card.differs) or ["nothing known"],
         "evidence": card.evidence,
-        "parameters": [_size(size) for size in card.sizes] or ["no published or computed count"],
+        "parameters": [str(size) for size in card.sizes] or ["no published or computed count"],
         "settings": yaml.safe_dump(dict(spec.settings), sort_keys=False, default_flow_style=False).splitlines(),
     }
-
-
-def _size(size: Size) -> str:
-    widths = ", ".join(f"{m} {d}" for m, d in size.features.items())
-    return f"{size.parameters:,} as {size.preset} with {widths} and {size.outputs} outputs ({size.source})"
 
 
 def _streams(spec: MethodSpec) -> list[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
@@ -77,19 +76,7 @@ def show_card(card: Method) -> None:
         st.write("\n".join(f"- {plain(line)}" for line in card.differs) or "None known.")
     if card.sizes:
         with st.expander(f"Parameter counts that the tests hold it to: {len(card.sizes)}"):
-            table = [
-                {
-                    "Preset": size.preset,
-                    "Inputs": ", ".join(
-                        f"{m} {'×'.join(map(str, np.atleast_1d(d)))}" for m, d in size.features.items()
-                    ),
-                    "Outputs": size.outputs,
-                    "Parameters": f"{size.parameters:,}",
-                    "Counted by": size.source,
-                }
-                for size in card.sizes
-            ]
-            st.dataframe(pd.DataFrame(table), hide_index=True)
+            st.write("\n".join(f"- {plain(str(size))}" for size in card.sizes))
 
 
 def show_streams(streams: list[dict[str, Any]] | None) -> None:

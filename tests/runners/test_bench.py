@@ -202,18 +202,3 @@ def test_options_are_refused_with_a_reason(arguments, said):
     done = run(*arguments)
     assert done.exit_code == 2, done.output
     assert said in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("steps", "batch", "faster"),
-    [({"text": 50, "audio": 50, "video": 50}, 24, 1.1), ({"text": 50, "audio": 375, "video": 500}, 4, 1.3)],
-    ids=["aligned", "unaligned"],
-)
-def test_mult_is_faster_and_smaller_than_its_plain_layers(steps, batch, faster):
-    """Evaluation below what was measured (1.29 and 1.78), since a shared machine varies by a tenth."""
-    features = {"text": 300, "audio": 5, "video": 20}
-    report = measure(case("mult-code", features, steps, batch), rounds=5, progress=quiet)["plain"]
-    assert report["evaluation ratio"] >= faster
-    assert report["training step ratio"] >= 1.0
-    assert report["memory share"] < (0.7 if faster > 1.2 else 1.0)

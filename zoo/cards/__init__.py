@@ -21,6 +21,11 @@ class Size:
     parameters: int
     source: str
 
+    def __str__(self) -> str:
+        shapes = {m: (d,) if isinstance(d, int) else d for m, d in self.features.items()}
+        widths = ", ".join(f"{m} {'×'.join(map(str, shape))}" for m, shape in shapes.items())
+        return f"{self.parameters:,} as {self.preset} with {widths} and {self.outputs} outputs ({self.source})"
+
 
 @dataclass(frozen=True)
 class Method:
