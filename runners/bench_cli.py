@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from runners.options import FAILED, WRONG_INPUT, Json
+from runners.options import FAILED, WRONG_INPUT, Json, sizes_by_modality
 from runners.output import print_card, say
 
 # Widths of CMU-MOSEI's features as most papers use them, aligned to words.
@@ -45,7 +45,14 @@ def bench(
 
     spec = load(method)
     try:
-        case = _case(spec, batch, _pairs(steps, "--steps"), _pairs(features, "--features"), outputs, per_step)
+        case = _case(
+            spec,
+            batch,
+            sizes_by_modality(steps, "--steps"),
+            sizes_by_modality(features, "--features"),
+            outputs,
+            per_step,
+        )
         report = measure(case, rounds=rounds, progress=each)
         if torch.cuda.is_available():
             report["gpu"] = cuda.measure(case, rounds=rounds, seeds=seeds, progress=each)
@@ -56,21 +63,6 @@ def bench(
         say(f"Error: {spec.name}: {error}")
         raise typer.Exit(FAILED) from None
     print_card(report if json else _card(report), json)
-
-
-def _pairs(text: str | None, option: str) -> dict[str, int | tuple[int, ...]]:
-    """``audio=40,video=224x224x3`` -> {"audio": 40, "video": (224, 224, 3)}."""
-    found = {}
-    for part in text.split(",") if text else ():
-        name, _, size = part.partition("=")
-        try:
-            shape = tuple(int(n) for n in size.split("x"))
-        except ValueError:
-            raise ValueError(f"{option}: {part!r} is not modality=number, e.g. audio=40.") from None
-        if min(shape) < 1:
-            raise ValueError(f"{option}: {part!r}; wanted 1 or more.")
-        found[name.strip()] = shape[0] if len(shape) == 1 else shape
-    return found
 
 
 def _case(spec, batch: int, steps: dict, features: dict, outputs: int, per_step: bool):

@@ -10,14 +10,13 @@ def card_rows(spec: MethodSpec) -> dict[str, str | list[str]]:
     import yaml
 
     card = spec.card
-    takes = ", ".join(card.modalities) + (f"; at least {card.at_least}" if card.at_least < len(card.modalities) else "")
     return {
         "name": spec.name,
         "title": card.title,
         "method": spec.method,
         "paper": card.paper,
         "summary": card.summary,
-        "takes": takes + ("; equal steps in all of them" if card.aligned else ""),
+        "takes": card.inputs,
         "fusion stage": card.fusion_stage,
         "attention": card.attention,
         "attends": _streams(spec),

@@ -14,3 +14,22 @@ DatabaseUrl = Annotated[str | None, typer.Option(help="SQLite or PostgreSQL URL 
 TrackingUrl = Annotated[str | None, typer.Option(help="MLflow tracking store, or 'off'.")]
 Cluster = Annotated[str | None, typer.Option(help="Ray cluster: 'local', 'auto' or an address.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
+
+
+def sizes_by_modality(text: str | None, option: str) -> dict[str, int | tuple[int, ...]]:
+    """``audio=40,video=224x224x3`` -> {"audio": 40, "video": (224, 224, 3)}; nothing -> {}.
+
+    Raises:
+        ValueError: naming the option and the part that is not understood.
+    """
+    found = {}
+    for part in text.split(",") if text else ():
+        name, _, size = part.partition("=")
+        try:
+            shape = tuple(int(n) for n in size.split("x"))
+        except ValueError:
+            raise ValueError(f"{option}: {part!r} is not modality=number, e.g. audio=40.") from None
+        if min(shape) < 1:
+            raise ValueError(f"{option}: {part!r}; wanted 1 or more.")
+        found[name.strip()] = shape[0] if len(shape) == 1 else shape
+    return found

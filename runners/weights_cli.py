@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from runners.options import WRONG_INPUT, Json
+from runners.options import WRONG_INPUT, Json, sizes_by_modality
 from runners.output import print_card, say
 
 app = typer.Typer(
@@ -46,7 +46,12 @@ def import_(
     if out.resolve() == file.resolve():
         say(f"Error: --out {out} is the file to read. Name another one.")
         raise typer.Exit(WRONG_INPUT)
-    imported = import_weights(load(method), file, features=_widths(features), outputs=outputs, per_step=per_step)
+    try:
+        widths = sizes_by_modality(features, "--features")
+    except ValueError as error:
+        say(f"Error: {error}")
+        raise typer.Exit(WRONG_INPUT) from None
+    imported = import_weights(load(method), file, features=widths, outputs=outputs, per_step=per_step)
     write(imported, out)
     told = imported.provenance
     initial = told["initial"]
@@ -61,19 +66,3 @@ def import_(
         "initial": [f"{name}: {initial['why']}" for name in initial.get("tensors", ())],
     }
     print_card(told if json else card, json)
-
-
-def _widths(text: str | None) -> dict[str, int | tuple[int, ...]] | None:
-    """``audio=40,video=224x224x3`` -> {"audio": 40, "video": (224, 224, 3)}."""
-    if text is None:
-        return None
-    found = {}
-    for part in text.split(","):
-        name, _, size = part.partition("=")
-        try:
-            shape = tuple(int(n) for n in size.split("x"))
-        except ValueError:
-            say(f"Error: --features: {part!r} is not modality=width, e.g. audio=40 or video=224x224x3.")
-            raise typer.Exit(WRONG_INPUT) from None
-        found[name.strip()] = shape[0] if len(shape) == 1 else shape
-    return found

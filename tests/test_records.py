@@ -17,6 +17,9 @@ from zoo.spec import MethodSpec, entries
 ROOT = records_root()
 BUNDLES = find_bundles(ROOT)
 PROTOCOLS = ("grid-digit-noisy@1", "mosi-utterance@1", "ravdess-actors@1")
+VARIANTS = {"mult-code", "mbt-small-late", "mbt-small-full"}
+STEP_BY_STEP = {"chfusion", "contextual_fusion", "mu_sa", "mmuu_sa", "mmmu_ba-code"}
+STEP_BY_STEP |= {"bc_lstm", "sc_lstm", "h_lstm", "catf_lstm-small", "catf_lstm-code"}
 # Entries that can run under a protocol and were not run yet; the board says so too.
 NOT_YET: dict[str, set[str]] = {
     "grid-digit-noisy@1": {
@@ -32,36 +35,8 @@ NOT_YET: dict[str, set[str]] = {
         "mbt-small-full",
         "hierarchical_cross_modal_attention",
     },
-    "mosi-utterance@1": {
-        "mult-code",
-        "mbt-small-late",
-        "mbt-small-full",
-        "chfusion",
-        "contextual_fusion",
-        "mu_sa",
-        "mmuu_sa",
-        "mmmu_ba-code",
-        "bc_lstm",
-        "sc_lstm",
-        "h_lstm",
-        "catf_lstm-small",
-        "catf_lstm-code",
-    },
-    "ravdess-actors@1": {
-        "mult-code",
-        "mbt-small-late",
-        "mbt-small-full",
-        "chfusion",
-        "contextual_fusion",
-        "mu_sa",
-        "mmuu_sa",
-        "mmmu_ba-code",
-        "bc_lstm",
-        "sc_lstm",
-        "h_lstm",
-        "catf_lstm-small",
-        "catf_lstm-code",
-    },
+    "mosi-utterance@1": STEP_BY_STEP | VARIANTS,
+    "ravdess-actors@1": STEP_BY_STEP | VARIANTS,
 }
 
 

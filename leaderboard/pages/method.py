@@ -60,11 +60,9 @@ def main() -> None:
 def show_card(card: Method) -> None:
     st.header(plain(card.title))
     st.write(plain(card.summary))
-    takes = ", ".join(card.modalities)
-    takes += f"; at least {card.at_least}" if card.at_least < len(card.modalities) else ""
     facts = {
         "Paper": card.paper,
-        "Takes": takes + ("; equal steps in all of them" if card.aligned else ""),
+        "Takes": card.inputs,
         "Fusion": card.fusion_stage,
         "Attention": card.attention,
         "Evidence": EVIDENCE.get(card.evidence, card.evidence),

@@ -69,3 +69,9 @@ class Method:
     aligned: bool = False
     sizes: tuple[Size, ...] = ()
     exceptions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> str:
+        """What it takes, in words."""
+        few = f"; at least {self.at_least}" if self.at_least < len(self.modalities) else ""
+        return ", ".join(self.modalities) + few + ("; equal steps in all of them" if self.aligned else "")
