@@ -29,12 +29,62 @@ class Metric:
         return getattr(import_module(module), name)
 
 
+INF = float("inf")
+ROBUSTNESS, CONTRIBUTION = "protocols.metrics.robustness", "protocols.metrics.contribution"
+IMBALANCE, ATTENTION = "protocols.metrics.imbalance", "protocols.metrics.attention"
+FAITHFULNESS, COST = "protocols.metrics.faithfulness", "protocols.metrics.cost"
 METRICS = {
     m.name: m
     for m in (
         Metric("accuracy", "Accuracy", "protocols.metrics.task:accuracy", True, (0.0, 1.0)),
         Metric("macro_f1", "Macro F1", "protocols.metrics.task:macro_f1", True, (0.0, 1.0)),
         Metric("weighted_f1", "Weighted F1", "protocols.metrics.task:weighted_f1", True, (0.0, 1.0)),
+        # Robustness; the condition of a score over a sweep is the sweep: audio/white_noise.
+        Metric("area", "Area under the robustness curve", f"{ROBUSTNESS}:area", True, (0.0, 1.0)),
+        Metric("worst", "Score at the worst severity", f"{ROBUSTNESS}:worst", True, (0.0, 1.0)),
+        Metric("retention", "Share of the clean score kept", f"{ROBUSTNESS}:retention", True, (0.0, INF)),
+        Metric("corruption_error", "Corruption error", f"{ROBUSTNESS}:corruption_error", False, (0.0, INF)),
+        Metric("effective", "Effective robustness", f"{ROBUSTNESS}:effective_robustness", True, (-INF, INF)),
+        # Contribution; qualified by modality, then by absence rule or class.
+        Metric("shapley", "Shapley value of the score", f"{CONTRIBUTION}:shapley", None, (-1.0, 1.0)),
+        Metric("shapley_share", "Shapley share, label-free", f"{CONTRIBUTION}:shapley_share", None, (0.0, 1.0)),
+        Metric("shape", "SHAPE contribution", f"{CONTRIBUTION}:shape", None, (-INF, INF)),
+        Metric("shape_cooperation", "SHAPE cooperation", f"{CONTRIBUTION}:shape_cooperation", None, (-INF, INF)),
+        Metric("intershap", "InterSHAP, interaction share", f"{CONTRIBUTION}:intershap", None, (0.0, 1.0)),
+        Metric("emap_gap", "EMAP gap, model - additive projection", f"{CONTRIBUTION}:emap_gap", None, (-1.0, 1.0)),
+        Metric("perceptual", "Perceptual score", f"{CONTRIBUTION}:perceptual", None, (-INF, INF)),
+        Metric("utilisation", "Conditional utilisation rate", f"{CONTRIBUTION}:utilisation", None, (-INF, 1.0)),
+        Metric("absence_gap", "Disagreement of absence rules", f"{CONTRIBUTION}:absence_gap", None, (0.0, 1.0)),
+        Metric("mm_shap", "MM-SHAP share, token level", "protocols.metrics.mm_shap:share", None, (0.0, 1.0)),
+        Metric("pid", "Partial information decomposition", "protocols.metrics.pid:decompose", None, (0.0, INF), "bits"),
+        # Imbalance.
+        Metric("discrepancy", "OGM-GE discrepancy ratio", f"{IMBALANCE}:discrepancy_ratio", None, (0.0, INF), "ratio"),
+        Metric("inside", "Accuracy of a modality inside the model", f"{IMBALANCE}:inside", None, (0.0, 1.0)),
+        Metric("entropy_gap", "Prediction-entropy gap", f"{IMBALANCE}:entropy_gap", None, (0.0, INF), "nats"),
+        Metric("ogr", "Overfitting-to-generalisation ratio", f"{IMBALANCE}:ogr", False, (-INF, INF), "ratio"),
+        # Attention behaviour and faithfulness.
+        Metric("attention_entropy", "Attention entropy / log n", f"{ATTENTION}:entropy", None, (0.0, 1.0)),
+        Metric("attention_cells", "Effective cells", f"{ATTENTION}:effective_cells", None, (1.0, INF), "cells"),
+        Metric("attention_sparsity", "Share of zero weights", f"{ATTENTION}:sparsity", None, (0.0, 1.0)),
+        Metric("attention_share", "Modality share by rollout", f"{ATTENTION}:modality_share", None, (0.0, 1.0)),
+        Metric("drift", "Cross-modal saliency drift", f"{ATTENTION}:drift", None, (0.0, 1.0)),
+        Metric("drift_area", "Area of saliency drift", f"{ATTENTION}:drift_area", None, (0.0, 1.0)),
+        Metric("share_drift", "Drift of modality shares", f"{ATTENTION}:share_drift", None, (0.0, 1.0)),
+        Metric("comprehensiveness", "Comprehensiveness", f"{FAITHFULNESS}:comprehensiveness", True, (-1.0, 1.0)),
+        Metric("sufficiency", "Sufficiency", f"{FAITHFULNESS}:sufficiency", False, (-1.0, 1.0)),
+        Metric("deletion_auc", "Deletion AUC", f"{FAITHFULNESS}:curve_area", False, (0.0, 1.0)),
+        Metric("insertion_auc", "Insertion AUC", f"{FAITHFULNESS}:curve_area", True, (0.0, 1.0)),
+        Metric("gradient_tau", "Rank agreement with gradients", f"{FAITHFULNESS}:kendall", None, (-1.0, 1.0), "tau"),
+        Metric("random_tau", "Rank agreement with random weights", f"{FAITHFULNESS}:kendall", None, (-1.0, 1.0), "tau"),
+        # Cost.
+        Metric("parameters", "Parameters", f"{COST}:parameters", None, (0.0, INF), "parameters"),
+        Metric("flops", "FLOPs of one example", f"{COST}:flops", False, (0.0, INF), "FLOPs"),
+        Metric("latency_p50", "Median latency at batch 1", f"{COST}:latency", False, (0.0, INF), "s"),
+        Metric("latency_p95", "95th percentile of latency at batch 1", f"{COST}:latency", False, (0.0, INF), "s"),
+        Metric("throughput", "Throughput", f"{COST}:throughput", True, (0.0, INF), "examples/s"),
+        Metric("peak_memory", "Peak memory of a forward pass", f"{COST}:peak_memory", False, (0.0, INF), "bytes"),
+        Metric("energy", "Measured energy of one example", f"{COST}:energy", False, (0.0, INF), "J"),
+        Metric("spiking_energy", "Spiking energy, an estimate", f"{COST}:spiking_energy", False, (0.0, INF), "J"),
     )
 }
 

@@ -1,0 +1,60 @@
+"""How the evaluation metrics are taken of a trained model: one file for each family.
+
+Every family is a function ``measure(subject, presenter, suite) -> Iterator[Finding]``. It knows the model only as
+a callable; the arithmetic of the metrics stands in ``protocols.metrics``, arrays in and numbers out.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from protocols.presentation import Predict, Streams, score
+
+
+class Undefined(ValueError):
+    """A metric that has no value here, and why: the reason takes the number's place."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One number, or the reason why there is none.
+
+    Args:
+        condition: a condition, or the common part of a sweep's conditions (``audio/white_noise``).
+        metric: key of METRICS, qualified after a slash.
+        value: None where the metric is undefined; then ``reason`` says why.
+        n: scored items behind it.
+    """
+
+    condition: str
+    metric: str
+    value: float | None
+    n: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model as the metrics see it, in evaluation mode.
+
+    Args:
+        predict: ``(inputs, masks) -> (B, K)`` or (B, T, K); differentiable outside of inference mode.
+        recorder: ``with recorder() as maps: predict(...)`` fills ``maps`` with (label, (B, H, Tq, Tk)), label
+            ``"query<-key/layer"``, ``":features"`` or ``":modalities"`` at its end where columns are no steps.
+        untrained: the same architecture with its first weights.
+        modalities: what it uses, in the order of the zoo.
+        size: examples a batch.
+    """
+
+    predict: Predict
+    recorder: Callable[[], AbstractContextManager[list[tuple[str, Tensor]]]]
+    untrained: Callable[[], "Subject"]
+    modalities: tuple[str, ...]
+    size: int
+
+    def scores(self, streams: Streams) -> np.ndarray:
+        """(items, K) scores of streams that a Presenter made."""
+        return score(self.predict, streams, self.size)
