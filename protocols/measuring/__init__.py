@@ -14,10 +14,6 @@ from torch import Tensor
 from protocols.presentation import Predict, Streams, score
 
 
-class Undefined(ValueError):
-    """A metric that has no value here, and why: the reason takes the number's place."""
-
-
 @dataclass(frozen=True)
 class Finding:
     """One number, or the reason why there is none.

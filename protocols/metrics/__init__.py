@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from importlib import import_module
 
 
+class Undefined(ValueError):
+    """A metric that has no value here, and why: the reason takes the number's place."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A number and how to read it.
