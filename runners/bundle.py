@@ -68,10 +68,10 @@ def publish(folder: Path, root: Path, experiment: Experiment, manifest: dict) ->
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()
         manifest["files"][path.name] = hashlib.sha256(content).hexdigest()
-        _flush(path)
+        flush(path)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    _flush(folder / "manifest.json")
-    _flush(folder)
+    flush(folder / "manifest.json")
+    flush(folder)
     place = root / experiment.folder
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.exists():  # an earlier failure of the same run makes way
@@ -82,7 +82,7 @@ def publish(folder: Path, root: Path, experiment: Experiment, manifest: dict) ->
         shutil.rmtree(old)
     else:
         os.rename(folder, place)
-    _flush(place.parent)
+    flush(place.parent)
     return place
 
 
@@ -110,7 +110,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

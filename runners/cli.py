@@ -8,6 +8,9 @@ import typer
 
 from runners import data_cli, weights_cli
 from runners.bench_cli import bench
+from runners.evaluate_cli import evaluate, measure_all
+from runners.indexing import fill
+from runners.indexing import ingest as index
 from runners.options import (
     FAILED,
     INTERRUPTED,
@@ -32,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(data_cli.app, name="data")
 app.add_typer(weights_cli.app, name="weights")
+app.command()(evaluate)
 app.command()(bench)
 
 
@@ -61,6 +65,7 @@ def _exit_code(error: Exception) -> int | None:
         ("zoo.weights", "WeightsError"): WRONG_INPUT,
         ("protocols.spec", "SpecError"): WRONG_INPUT,
         ("protocols.examples", "DataError"): WRONG_INPUT,
+        ("runners.evaluate", "EvaluationError"): WRONG_INPUT,
         ("leaderboard.export", "ExportError"): WRONG_INPUT,
         ("leaderboard.store", "StoreError"): FAILED,
         ("runners.bundle", "RunError"): FAILED,
@@ -174,6 +179,7 @@ def run(
     protocol: Annotated[str, typer.Option(help="name@version, or a YAML file of your own.")],
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds; the protocol's own number when not given.")] = None,
     backend: Annotated[str, typer.Option(help="serial, or ray: one task a run, on all cores.")] = "serial",
+    evaluate: Annotated[bool, typer.Option(help="Measure every finished run by the protocol's suite too.")] = True,
     data_root: DataRoot = None,
     cache_root: CacheRoot = None,
     bundle_root: BundleRoot = None,
@@ -184,8 +190,9 @@ def run(
 ):
     """Train and score methods, one bundle a run.
 
-    Everything is scored under the protocol's own conditions, and the bundles are indexed for the board.
-    Finished runs are not repeated: the same command goes on where it was interrupted.
+    Everything is scored under the protocol's own conditions, then measured by the suite of the protocol (robustness,
+    contribution, attention, cost), and the bundles are indexed for the board. Finished runs are not repeated: the same
+    command goes on where it was interrupted.
     """
     from protocols.spec import load
     from runners.settings import SETTINGS, Settings
@@ -210,14 +217,30 @@ def run(
         raise typer.Exit(WRONG_INPUT)
     outcomes = _execute(experiments, found, backend)
     failed = [o for o in outcomes if o["status"] != "completed"]
+    refused = _evaluate_finished(outcomes, spec, found, backend) if evaluate else []
     if json:
         print_rows(outcomes, True)
-    _ingest(found, [found.bundle_root])
+    index(found, [found.bundle_root])
     if not json:
         _board(found, spec.key, None, None, False)
     if failed:
         say(f"{len(failed)} of {len(outcomes)} runs failed: {failed[0]['reason']}")
+    if refused:
+        say(f"{len(refused)} runs were not evaluated: {refused[0]['reason']}")
+    if failed or refused:
         raise typer.Exit(FAILED)
+
+
+def _evaluate_finished(outcomes: list[dict], spec, found, backend: str) -> list[dict]:
+    """Measure the runs that are there and were not measured; gives back those that could not be."""
+    from protocols.suite import suites
+    from runners.evaluate import evaluated
+
+    if spec.key not in suites():
+        return []
+    folders = [Path(o["bundle"]) for o in outcomes if o["status"] == "completed"]
+    waiting = [folder for folder in folders if not evaluated(folder, suites()[spec.key])]
+    return [row for row in measure_all(waiting, found, backend) if row["reason"]]
 
 
 def _specs(names: list[str]) -> list:
@@ -266,7 +289,7 @@ def ingest(
     from runners.settings import Settings
 
     found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
-    done = _ingest(found, [records_root(), found.bundle_root], rebuild=rebuild)
+    done = index(found, [records_root(), found.bundle_root], rebuild=rebuild)
     if json:
         from dataclasses import asdict
 
@@ -275,23 +298,6 @@ def ingest(
         print(f"{done.runs} runs with {done.records} records added, {done.skipped} were there.")
     if done.failed:
         raise typer.Exit(FAILED)
-
-
-def _ingest(found, roots: list[Path], *, rebuild: bool = False):
-    """Index bundles; refused ones are named, the others go in."""
-    from leaderboard import store
-    from runners.console import counter
-
-    engine = store.connect(found.database_url)
-    roots = [root for root in roots if root.is_dir()]
-    with counter("indexing bundles") as progress:
-        if rebuild:
-            done = store.rebuild(engine, roots, progress)
-        else:
-            done = sum((store.ingest(engine, root, progress) for root in roots), store.Ingested())
-    for place, why in done.failed:
-        say(f"refused {place}: {why}")
-    return done
 
 
 @app.command()
@@ -307,7 +313,7 @@ def board(
     from runners.settings import Settings
 
     found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
-    _fill(found)
+    fill(found)
     _board(found, protocol, metric, condition, json)
 
 
@@ -324,7 +330,7 @@ def serve(
     from runners.settings import Settings
 
     found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
-    _fill(found)
+    fill(found)
     places = {"FUSEBOARD_DATABASE_URL": found.database_url, "FUSEBOARD_BUNDLE_ROOT": str(found.bundle_root)}
     say(f"The board is at http://{address}:{port} (end it with Ctrl-C)")
     command = [sys.executable, "-m", "leaderboard", f"--server.port={port}", f"--server.address={address}"]
@@ -346,16 +352,9 @@ def export(
     from runners.settings import Settings
 
     found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
-    _fill(found)
+    fill(found)
     write(store.connect(found.database_url), protocol, level=level, format=format, out=out)
     print(f"wrote {out} ({out.stat().st_size:,} bytes)")
-
-
-def _fill(found) -> None:
-    """Index what is not indexed yet, so that a fresh clone opens filled."""
-    from leaderboard.store import records_root
-
-    _ingest(found, [records_root(), found.bundle_root])
 
 
 def _board(found, protocol: str | None, metric: str | None, condition: str | None, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Backends: the same runs, one after the other or as Ray tasks, with equal records."""
+"""Backends: the same work, one piece after the other or as Ray tasks, with equal records."""
 
 import logging
 import os
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runners import bundle
 from runners.experiment import Experiment
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 BACKENDS = ("serial", "ray")
 OnEpoch = Callable[[Experiment, int], None]
+Result = tuple[Path | None, str | None]  # what was written, or the error that prevented it
+Work = Callable[[Any, Settings], Result]
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,33 @@ def execute(experiments: list[Experiment], settings: Settings, backend: str, on_
             yield Outcome(experiment, settings.bundle_root / experiment.folder)
         else:
             waiting.append(experiment)
-    if waiting:
-        yield from (_serial if backend == "serial" else _ray)(waiting, settings, on_epoch)
+    if not waiting:
+        return
+    if backend == "serial":
+        yield from _serial(waiting, settings, on_epoch)
+        return
+
+    def reached() -> None:
+        for experiment in waiting:
+            if epoch := _epoch_reached(settings.bundle_root, experiment):
+                on_epoch(experiment, epoch)
+
+    for experiment, (place, error) in _ray(_run, waiting, settings, reached):
+        yield Outcome(experiment, place, error)
+
+
+def measure(folders: list[Path], settings: Settings, backend: str) -> Iterator[tuple[Path, str | None]]:
+    """Evaluate finished runs; yield each bundle's folder as it ends, with the reason if it could not be.
+
+    Args:
+        backend: "serial" or "ray".
+    """
+    if backend == "serial":
+        for folder in folders:
+            yield folder, _evaluate(folder, settings)[1]
+    elif folders:
+        for folder, (_, error) in _ray(_evaluate, folders, settings, lambda: None):
+            yield folder, error
 
 
 def _serial(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch) -> Iterator[Outcome]:
@@ -60,8 +88,12 @@ def _serial(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch
             yield Outcome(experiment, None, str(error))
 
 
-def _ray(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch) -> Iterator[Outcome]:
-    """One remote task for each run; a lost worker costs the work since the last checkpoint."""
+def _ray(work: Work, items: list, settings: Settings, meanwhile: Callable[[], None]) -> Iterator[tuple[Any, Result]]:
+    """One remote task for each item; a lost worker costs the work since the last checkpoint.
+
+    Args:
+        meanwhile: called about once a second.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if settings.cluster == "local":  # loopback only, so nothing needs a token
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -75,19 +107,17 @@ def _ray(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch) -
             _connect(settings.cluster)
         tables.result()
     try:
-        task = ray.remote(num_cpus=1, max_retries=3)(_task)
-        running = {task.remote(experiment, settings): experiment for experiment in experiments}
+        task = ray.remote(num_cpus=1, max_retries=3)(work)
+        running = {task.remote(item, settings): item for item in items}
         while running:
             done, _ = ray.wait(list(running), timeout=1.0)
             for reference in done:
-                experiment = running.pop(reference)
+                item = running.pop(reference)
                 try:
-                    yield Outcome(experiment, *ray.get(reference))
+                    yield item, ray.get(reference)
                 except ray.exceptions.RayError as error:
-                    yield Outcome(experiment, None, f"{type(error).__name__}: {error}")
-            for experiment in running.values():
-                if epoch := _epoch_reached(settings.bundle_root, experiment):
-                    on_epoch(experiment, epoch)
+                    yield item, (None, f"{type(error).__name__}: {error}")
+            meanwhile()
     finally:
         if started:
             ray.shutdown()
@@ -121,7 +151,7 @@ def _make_tables(url: str) -> None:
         log.warning("MLflow does not answer (%s).", error)
 
 
-def _task(experiment: Experiment, settings: Settings) -> tuple[Path | None, str | None]:
+def _run(experiment: Experiment, settings: Settings) -> Result:
     """Runs in a worker."""
     from runners.trial import run_trial
 
@@ -135,6 +165,17 @@ def _task(experiment: Experiment, settings: Settings) -> tuple[Path | None, str 
             if "another process" not in str(error) or time.monotonic() > deadline:
                 return None, str(error)
             time.sleep(2)
+
+
+def _evaluate(folder: Path, settings: Settings) -> Result:
+    """May run in a worker."""
+    from protocols.examples import DataError
+    from runners.evaluate import EvaluationError, evaluate_run
+
+    try:
+        return evaluate_run(folder, settings), None
+    except (EvaluationError, DataError) as error:
+        return None, str(error)
 
 
 def _reached_file(root: Path, experiment: Experiment) -> Path:

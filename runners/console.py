@@ -46,6 +46,29 @@ def counter(description: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
+@contextmanager
+def done_of(total: int, description: str) -> Iterator[Callable[[str], None]]:
+    """A bar that each finished piece moves on; called with the line to print for it."""
+    with bars() as progress:
+        bar = progress.add_task(description, total=total)
+        done = 0
+
+        def piece(line: str) -> None:
+            nonlocal done
+            done += 1
+            progress.advance(bar)
+            _line(progress, f"[{done}/{total}] {line}")
+
+        yield piece
+
+
+def _line(progress: Progress, text: str) -> None:
+    if errors.is_terminal:
+        progress.console.print(text, highlight=False, markup=False)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
 class RunProgress:
     """One bar over the epochs of all runs; each finished run prints a line."""
 
@@ -63,11 +86,7 @@ class RunProgress:
         """A run has ended; early stopping makes the rest of its epochs pass at once."""
         self._advance(outcome.experiment.run, self._epochs[outcome.experiment.run])
         self._done += 1
-        text = f"[{self._done}/{len(self._epochs)}] {line}"
-        if errors.is_terminal:
-            self._progress.console.print(text, highlight=False, markup=False)
-        else:
-            print(text, file=sys.stderr, flush=True)
+        _line(self._progress, f"[{self._done}/{len(self._epochs)}] {line}")
 
     def _advance(self, run: str, epoch: int) -> None:
         self._progress.advance(self._bar, max(0, epoch - self._reached.get(run, 0)))

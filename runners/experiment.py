@@ -85,7 +85,12 @@ def numeric_code(method: MethodSpec, protocol: ProtocolSpec, features: Iterable[
     for text in (*protocol.conditions, *protocol.training_conditions):
         if (corruption := parse_condition(text).corruption) in CORRUPTIONS:
             roots.append(CORRUPTIONS[corruption].target)
-    modules = _closure(frozenset(root.split(":")[0] for root in roots))
+    return code_of(root.split(":")[0] for root in roots)
+
+
+def code_of(modules: Iterable[str]) -> str:
+    """Hash of some modules and all they import, without docstrings and comments."""
+    modules = _closure(frozenset(modules))
     return hashlib.sha256("".join(_code(module) for module in sorted(modules)).encode()).hexdigest()[:16]
 
 

@@ -86,7 +86,7 @@ def plan(
     widths, sizes = {m: stream.width for m, stream in examples.streams.items()}, {}
     for method in taking:
         try:  # a setting that the method does not take is refused before the first run
-            sizes[method.name] = _parameters(new_model(method, _used(method, spec, examples, widths), examples, seed=0))
+            sizes[method.name] = _parameters(new_model(method, used(method, spec, examples, widths), examples, seed=0))
         except ValueError as error:
             raise SpecError(f"{method.name}: {error}") from None
     taking.sort(key=lambda method: -sizes[method.name])  # the longest first, so that parallel workers end together
@@ -111,7 +111,7 @@ def _taking(methods: list[MethodSpec], spec: ProtocolSpec, aligned: bool) -> tup
     return taking, skipped
 
 
-def _used(method: MethodSpec, spec: ProtocolSpec, examples: Examples, widths: dict[str, int]) -> dict[str, int]:
+def used(method: MethodSpec, spec: ProtocolSpec, examples: Examples, widths: dict[str, int]) -> dict[str, int]:
     """D of each modality that the method takes of those the protocol gives."""
     return {m: widths[m] for m in method.takes(spec.modalities, aligned=examples.aligned)}
 
@@ -141,7 +141,7 @@ def _parameters(model: torch.nn.Module) -> int:
 
 
 @lru_cache(maxsize=1)
-def _divided(spec_json: str, fold: int | None, data_root: Path, cache_root: Path) -> tuple[Examples, Division]:
+def divided(spec_json: str, fold: int | None, data_root: Path, cache_root: Path) -> tuple[Examples, Division]:
     """Shared by the runs of one process that follow each other on the same data."""
     spec = ProtocolSpec.model_validate_json(spec_json)
     examples = load_examples(spec, data_root, cache_root)
@@ -170,8 +170,8 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
     spec = experiment.protocol
     with bundle.workplace(root, experiment) as folder:
         seconds, started = {}, time.perf_counter()
-        examples, division = _divided(spec.model_dump_json(), experiment.fold, settings.data_root, settings.cache_root)
-        features = _used(experiment.method, spec, examples, division.features)
+        examples, division = divided(spec.model_dump_json(), experiment.fold, settings.data_root, settings.cache_root)
+        features = used(experiment.method, spec, examples, division.features)
         modalities = tuple(features)
         model = new_model(experiment.method, features, examples, experiment.seed)
         parameters = _parameters(model)

@@ -9,9 +9,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from protocols.presentation import Predict, Streams, score
+
+# In the order in which they are taken.
+FAMILIES = {
+    "robustness": "protocols.measuring.robustness:measure",
+    "contribution": "protocols.measuring.contribution:measure",
+    "mm_shap": "protocols.measuring.mm_shap:measure",
+    "imbalance": "protocols.measuring.imbalance:measure",
+    "attention": "protocols.measuring.attention:measure",
+    "faithfulness": "protocols.measuring.faithfulness:measure",
+    "cost": "protocols.measuring.cost:measure",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ class Subject:
         untrained: the same architecture with its first weights.
         modalities: what it uses, in the order of the zoo.
         size: examples a batch.
+        model: the module behind ``predict``, for what is counted and not computed; None for a bare callable.
     """
 
     predict: Predict
@@ -50,6 +62,7 @@ class Subject:
     untrained: Callable[[], "Subject"]
     modalities: tuple[str, ...]
     size: int
+    model: nn.Module | None = None
 
     def scores(self, streams: Streams) -> np.ndarray:
         """(items, K) scores of streams that a Presenter made."""

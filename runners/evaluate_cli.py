@@ -1,0 +1,72 @@
+"""``fuseboard evaluate``: finished runs measured again, without training."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runners.indexing import ingest
+from runners.options import FAILED, BundleRoot, CacheRoot, Cluster, DatabaseUrl, DataRoot, Json
+from runners.output import print_rows, say
+
+
+def evaluate(
+    runs: Annotated[list[str], typer.Argument(help="Run ids (their first digits), methods, or 'all'.")],
+    protocol: Annotated[str | None, typer.Option(help="name@version; every protocol if not given.")] = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(help="Only print the scores under this condition of the suite; may be given again."),
+    ] = None,
+    backend: Annotated[str, typer.Option(help="serial, or ray: one task a run, on all cores.")] = "serial",
+    data_root: DataRoot = None,
+    cache_root: CacheRoot = None,
+    bundle_root: BundleRoot = None,
+    database_url: DatabaseUrl = None,
+    cluster: Cluster = None,
+    json: Json = False,
+):
+    """Measure finished runs by the suite of their protocol, without training.
+
+    Robustness, modality contribution, imbalance, attention, faithfulness and cost, from the run's own weights. What
+    was measured already is not measured again: the same command goes on where it was interrupted.
+    """
+    from runners.settings import SETTINGS, Settings
+
+    found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
+    from runners.evaluate import find_runs, scores_under
+
+    if protocol is not None:
+        from protocols.spec import load
+
+        protocol = load(protocol).key
+    folders = find_runs(found.bundle_root, runs, protocol)
+    if condition:
+        print_rows([row for folder in folders for row in scores_under(folder, tuple(condition), found)], json)
+        return
+    outcomes = measure_all(folders, found, backend)
+    if json:
+        print_rows(outcomes, True)
+    ingest(found, [found.bundle_root])
+    refused = [row for row in outcomes if row["reason"]]
+    if not json:
+        print(f"{len(outcomes) - len(refused)} runs evaluated. See them: fuseboard serve")
+    if refused:
+        say(f"{len(refused)} of {len(outcomes)} runs were not evaluated: {refused[0]['reason']}")
+        raise typer.Exit(FAILED)
+
+
+def measure_all(folders: list[Path], found, backend: str) -> list[dict]:
+    """Evaluate finished runs, draw them, and tell what became of each.
+
+    Raises:
+        SettingsError: for a backend that does not exist.
+    """
+    from runners.cluster import measure
+    from runners.console import done_of
+
+    rows = []
+    with done_of(len(folders), "evaluating") as done:
+        for folder, error in measure(folders, found, backend):
+            rows.append({"run": folder.name, "method": folder.parent.name, "reason": error})
+            done(f"{folder.parent.name} {folder.name}: {error or 'evaluated'}")
+    return rows
