@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from protocols.presentation import Predict, Streams, score
 
+Heads = Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]
 # In the order in which they are taken.
 FAMILIES = {
     "robustness": "protocols.measuring.robustness:measure",
@@ -55,6 +56,8 @@ class Subject:
         modalities: what it uses, in the order of the zoo.
         size: examples a batch.
         model: the module behind ``predict``, for what is counted and not computed; None for a bare callable.
+        heads: ``(inputs, masks) -> modality -> (B, K)`` or (B, T, K), the scores of its uni-modal heads; None
+            where it has none.
     """
 
     predict: Predict
@@ -63,6 +66,7 @@ class Subject:
     modalities: tuple[str, ...]
     size: int
     model: nn.Module | None = None
+    heads: Heads | None = None
 
     def scores(self, streams: Streams) -> np.ndarray:
         """(items, K) scores of streams that a Presenter made."""

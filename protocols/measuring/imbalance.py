@@ -1,0 +1,77 @@
+"""Modality imbalance of a trained model, on the clean part.
+
+Findings, for each modality m that the model uses:
+
+- ``discrepancy/<m>``: OGM-GE discrepancy ratio of the model's own uni-modal heads; a reason where it has none.
+- ``discrepancy/<m>/absent``: the same ratio of the scores that the whole model gives with all other modalities
+  absent (rule ``mean``). Every model has these, so they compare between methods.
+- ``inside/<m>``: accuracy with all other modalities absent.
+- ``entropy_gap`` of the heads, and ``entropy_gap/absent``.
+
+A model of one modality has reasons instead. The gap between ``inside/<m>`` and a model that was trained on m alone
+takes two runs, so it is a query of the board.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from protocols.corruptions import parse_condition
+from protocols.measuring import Finding, Heads, Subject
+from protocols.metrics import Undefined
+from protocols.metrics.imbalance import ONE, discrepancy_ratio, entropy_gap, inside
+from protocols.presentation import Predict, Presenter, Streams, score
+from protocols.suite import Suite
+
+CONDITION = "clean"
+NO_HEADS = "the model has no uni-modal heads; what carries the suffix /absent takes the other modalities away instead."
+Scores = dict[str, np.ndarray]
+
+
+def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Finding]:
+    """All findings, from one pass for each modality and one for the heads."""
+    labels, modalities = presenter.part.labels, subject.modalities
+    if len(modalities) < 2:
+        for name in (*_each("discrepancy", modalities), *_each("inside", modalities), "entropy_gap"):
+            yield Finding(CONDITION, name, None, len(labels), ONE)
+        return
+    streams = presenter.streams(modalities, parse_condition(CONDITION))
+    alone = absent_scores(subject.predict, presenter, streams, subject.size)
+    for m, scores in alone.items():
+        yield Finding(CONDITION, f"inside/{m}", inside(scores, labels), len(labels))
+    yield from _compared(alone, labels, "/absent")
+    if subject.heads is not None:
+        yield from _compared(head_scores(subject.heads, streams, subject.size), labels, "")
+    else:
+        for name in (*_each("discrepancy", modalities), "entropy_gap"):
+            yield Finding(CONDITION, name, None, len(labels), NO_HEADS)
+
+
+def absent_scores(predict: Predict, presenter: Presenter, streams: Streams, size: int) -> Scores:
+    """modality -> (items, K) scores of the model with all other modalities absent, under the rule ``mean``."""
+    return {m: score(predict, presenter.without(streams, streams.keys() - {m}, "mean"), size) for m in streams}
+
+
+def head_scores(heads: Heads, streams: Streams, size: int) -> Scores:
+    """modality -> (items, K) scores of the model's uni-modal heads, from one pass."""
+
+    def beside(inputs, masks):
+        found = heads(inputs, masks)
+        return torch.cat([found[m] for m in streams], dim=-1)
+
+    return dict(zip(streams, np.split(score(beside, streams, size), len(streams), axis=1), strict=True))
+
+
+def _compared(scores: Scores, labels: np.ndarray, suffix: str) -> Iterator[Finding]:
+    try:
+        for m, ratio in discrepancy_ratio(scores, labels).items():
+            yield Finding(CONDITION, f"discrepancy/{m}{suffix}", ratio, len(labels))
+    except Undefined as reason:
+        for name in _each("discrepancy", scores):
+            yield Finding(CONDITION, name + suffix, None, len(labels), str(reason))
+    yield Finding(CONDITION, f"entropy_gap{suffix}", entropy_gap(scores), len(labels))
+
+
+def _each(metric: str, modalities) -> list[str]:
+    return [f"{metric}/{m}" for m in modalities]
