@@ -1,9 +1,12 @@
 """Reading result bundles: one folder a run, written whole by the runner."""
 
 import hashlib
+import io
 import json
+import math
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,8 @@ from typing import Any
 from protocols.record import KEY, Record, read_jsonl
 
 SCHEMA_VERSION = 1
+EVALUATION = "evaluation"  # folder in a bundle, replaced whole whenever the run is measured again
+FINDING = {"condition": "string", "metric": "string", "value": "double", "n": "int64", "reason": "string"}
 
 
 class BundleError(ValueError):
@@ -23,6 +28,23 @@ class Bundle:
 
     row: dict[str, Any]
     records: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of a finished run.
+
+    Args:
+        row: for the table of evaluations.
+        source: what its records carry.
+        values: condition, metric, value and n of each number.
+        reasons: condition, metric and reason of each metric that is undefined for this run.
+    """
+
+    row: dict[str, Any]
+    source: str
+    values: list[dict[str, Any]]
+    reasons: list[dict[str, Any]]
 
 
 def find_bundles(root: Path) -> list[Path]:
@@ -41,29 +63,124 @@ def read_bundle(folder: Path, unless: Container[str] = frozenset()) -> Bundle | 
     Raises:
         BundleError: if a file is missing, altered, or does not belong to the run.
     """
-    try:
+    with _trusting("manifest.json", "Remove the folder and run the method again."):
         text = (folder / "manifest.json").read_bytes()
         digest = hashlib.sha256(text).hexdigest()
         if digest in unless:
             return None
-        manifest = json.loads(text)
-        if manifest["schema_version"] != SCHEMA_VERSION:
-            raise BundleError(
-                f"manifest.json has schema version {manifest['schema_version']}; this fuseboard reads "
-                f"{SCHEMA_VERSION}. Update fuseboard."
-            )
+        manifest = _understood("manifest.json", text)
         row = _row(manifest, folder) | {"manifest_sha256": digest, "manifest": text.decode()}
         return Bundle(row, _records(manifest, row, folder) if row["status"] == "completed" else [])
+
+
+def read_evaluation(folder: Path, unless: Container[str] = frozenset()) -> Evaluation | None:
+    """Read and check what was measured of the run whose bundle this is; None where nothing was yet.
+
+    Args:
+        unless: SHA-256 of evaluation.json files that need no reading; None is returned for them, too.
+
+    Raises:
+        BundleError: if a file is missing, altered, or does not belong to the run.
+    """
+    again = f"Measure the run again: fuseboard evaluate {folder.name}"
+    with _trusting("evaluation.json", again):
+        if not (folder / EVALUATION / "evaluation.json").is_file():
+            return None
+        text = (folder / EVALUATION / "evaluation.json").read_bytes()
+        digest = hashlib.sha256(text).hexdigest()
+        if digest in unless:
+            return None
+        told = _understood("evaluation.json", text)
+        protocol = str(told["suite"]).rpartition("/")[0]
+        if (protocol, told["run"]) != (folder.parts[-3], folder.parts[-1]):
+            raise BundleError(f"evaluation.json is of run {told['run']} and suite {told['suite']}. {again}")
+        row = {
+            "run": told["run"],
+            "suite": told["suite"],
+            "code": told["code"],
+            "created": told["created"],
+            "evaluation_sha256": digest,
+            "evaluation": text.decode(),
+        }
+        content = (folder / EVALUATION / "findings.parquet").read_bytes()
+        _same("findings.parquet", content, told["files"], again)
+        return Evaluation(row, f"fuseboard {told['fuseboard']}, code {told['code']}", *_findings(content))
+
+
+def read_exhibits(folder: Path) -> list[dict[str, Any]]:
+    """The single examples whose saliency was kept, none where the run was not measured or kept none.
+
+    Raises:
+        BundleError: if the file was altered or cut short.
+    """
+    again = f"Measure the run again: fuseboard evaluate {folder.name}"
+    with _trusting("evaluation.json", again):
+        place = folder / EVALUATION
+        if not (place / "exhibits.json").is_file():
+            return []
+        content = (place / "exhibits.json").read_bytes()
+        _same("exhibits.json", content, json.loads((place / "evaluation.json").read_bytes())["files"], again)
+        return json.loads(content)
+
+
+@contextmanager
+def _trusting(name: str, remedy: str) -> Iterator[None]:
+    """Say of any file that cannot be used what is wrong with it, and what to do."""
+    try:
+        yield
     except FileNotFoundError as error:
-        raise BundleError(
-            f"{Path(error.filename).name} is missing. Remove the folder and run the method again."
-        ) from None
+        raise BundleError(f"{Path(error.filename).name} is missing. {remedy}") from None
     except KeyError as error:
-        raise BundleError(f"manifest.json lacks {error}. Remove the folder and run the method again.") from None
+        raise BundleError(f"{name} lacks {error}. {remedy}") from None
     except (TypeError, ValueError, OSError) as error:
         if isinstance(error, BundleError):
             raise
-        raise BundleError(f"cannot be read: {error}. Remove the folder and run the method again.") from None
+        raise BundleError(f"cannot be read: {error}. {remedy}") from None
+
+
+def _understood(name: str, text: bytes) -> dict[str, Any]:
+    told = json.loads(text)
+    if told["schema_version"] != SCHEMA_VERSION:
+        raise BundleError(
+            f"{name} has schema version {told['schema_version']}; this fuseboard reads {SCHEMA_VERSION}. "
+            "Update fuseboard."
+        )
+    return told
+
+
+def _same(name: str, content: bytes, files: dict[str, str], remedy: str) -> None:
+    if (found := hashlib.sha256(content).hexdigest()) != files[name]:
+        raise BundleError(
+            f"{name} has SHA-256 {found[:12]}..., its index says {files[name][:12]}...: the file was altered or cut "
+            f"short. Restore it, or {remedy[0].lower()}{remedy[1:]}"
+        )
+
+
+def _findings(content: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Numbers and reasons of a findings.parquet."""
+    from pyarrow import parquet
+
+    # A file of a few hundred rows is read at once; the dataset machinery around it would cost six times as much.
+    table = parquet.ParquetFile(io.BytesIO(content)).read(use_threads=False)
+    if {field.name: str(field.type) for field in table.schema} != FINDING:
+        raise BundleError(f"findings.parquet has columns {table.schema.names}; wanted {FINDING}.")
+    values, reasons, seen = [], [], set()
+    for condition, metric, value, n, reason in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        where = f"findings.parquet: {metric} under {condition}"
+        if condition is None or metric is None:
+            raise BundleError(f"{where}: a finding without a name.")
+        if (condition, metric) in seen:
+            raise BundleError(f"{where} stands there twice; each finding stands once.")
+        seen.add((condition, metric))
+        if (value is None) == (reason is None):
+            raise BundleError(f"{where} wants either a value or a reason; it has value {value} and reason {reason}.")
+        if value is None:
+            reasons.append({"condition": condition, "metric": metric, "reason": reason})
+        elif not math.isfinite(value) or n is None or n < 1:
+            raise BundleError(f"{where} is {value} over n = {n} items; wanted a finite number over at least one.")
+        else:
+            values.append({"condition": condition, "metric": metric, "value": value, "n": n})
+    return values, reasons
 
 
 def _row(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -95,13 +212,7 @@ def _row(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _records(manifest: dict[str, Any], row: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     path = folder / "records.jsonl"
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != (wanted := manifest["files"]["records.jsonl"]):
-        raise BundleError(
-            f"records.jsonl has SHA-256 {found[:12]}..., the manifest says {wanted[:12]}...: the file was altered or "
-            "cut short. Restore it, or remove the folder and run the method again."
-        )
+    _same(path.name, path.read_bytes(), manifest["files"], "Remove the folder and run the method again.")
     whose = {name: row[name] for name in ("run", "method", "protocol", "split", "seed")}
     seen: set[tuple] = set()
     rows = []

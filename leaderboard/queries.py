@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 import zoo.spec
-from leaderboard.store import records, runs, test_openings
+from leaderboard.store import evaluations, records, runs, test_openings
+from leaderboard.store import undefined as undefined_table
 from protocols.metrics import metric as metric_card
 from protocols.spec import ProtocolSpec, committed
 from protocols.statistics import rank_ranges, t_interval
@@ -61,17 +62,23 @@ def protocols(engine: sa.Engine) -> dict[str, ProtocolSpec]:
 
 
 def metrics(engine: sa.Engine, spec: ProtocolSpec) -> list[str]:
-    """Metrics with a record, the primary one first."""
-    query = sa.select(records.c.metric).where(records.c.protocol == spec.key).distinct()
-    found = {m for m in _frame(engine, query)["metric"] if not m.endswith(f"/{MAJORITY}")}
-    return [m for m in spec.metrics if m in found] + sorted(found.difference(spec.metrics))
+    """The protocol's own metrics that have a record, the primary one first."""
+    return _recorded(engine, spec, records.c.metric, spec.metrics)
 
 
 def conditions(engine: sa.Engine, spec: ProtocolSpec) -> list[str]:
-    """Conditions with a record, the primary one first."""
-    query = sa.select(records.c.condition).where(records.c.protocol == spec.key).distinct()
-    found = set(_frame(engine, query)["condition"])
-    return [c for c in spec.conditions if c in found] + sorted(found.difference(spec.conditions))
+    """The protocol's own conditions that have a record of its own metrics, the primary one first."""
+    return _recorded(engine, spec, records.c.condition, spec.conditions)
+
+
+def _recorded(engine: sa.Engine, spec: ProtocolSpec, column: sa.Column, wanted: Sequence[str]) -> list[str]:
+    query = sa.select(column).where(
+        records.c.protocol == spec.key,
+        records.c.metric.in_(spec.metrics),
+        records.c.condition.in_(spec.conditions),
+    )
+    found = set(_frame(engine, query.distinct())[column.name])
+    return [name for name in wanted if name in found]
 
 
 def current_runs(engine: sa.Engine, key: str) -> tuple[pd.DataFrame, int]:
@@ -89,10 +96,61 @@ def seeds(engine: sa.Engine, spec: ProtocolSpec, metric: str, condition: str | N
     """Values of the current runs: run, method, split, condition, metric, seed, value, n.
 
     Args:
-        condition: None for all of them.
+        condition: None for all of the protocol's own.
     """
     kept, _ = current_runs(engine, spec.key)
-    return _values(engine, spec, (metric,), condition, kept)
+    named = (records.c.metric == metric, _among(spec.conditions if condition is None else (condition,)))
+    return _values(engine, spec, named, kept)
+
+
+def measured(
+    engine: sa.Engine,
+    spec: ProtocolSpec,
+    metric_prefix: str,
+    condition: str | None = None,
+    method: str | None = None,
+) -> pd.DataFrame:
+    """What evaluations found, columns as of `seeds`; a protocol's own scores are there under every condition, too.
+
+    Runs that another version of the suite measured are left out: their numbers have no common mean.
+
+    Args:
+        metric_prefix: ``shapley`` gives ``shapley`` and ``shapley/audio``, never ``shapley_share``.
+        condition: None for all of them.
+    """
+    kept = _same_suite(engine, current_runs(engine, spec.key)[0])
+    named = [_named(records.c.metric, metric_prefix)]
+    if condition is not None:
+        named.append(_among((condition,)))
+    if method is not None:
+        named.append(records.c.method == method)
+    return _values(engine, spec, named, kept)
+
+
+def undefined(engine: sa.Engine, spec: ProtocolSpec, metric_prefix: str) -> pd.DataFrame:
+    """Why a metric has no value: method, condition, metric, reason, and the number of current runs that say so."""
+    kept = _same_suite(engine, current_runs(engine, spec.key)[0])
+    cell = [undefined_table.c[name] for name in ("method", "condition", "metric", "reason")]
+    query = sa.select(undefined_table.c.run, *cell).where(
+        undefined_table.c.protocol == spec.key, _named(undefined_table.c.metric, metric_prefix)
+    )
+    found = _frame(engine, query)
+    found = found[found["run"].isin(kept["run"])]
+    names = [column.name for column in cell]
+    return found.groupby(names, as_index=False).agg(runs=("run", "nunique"))
+
+
+def evaluated(engine: sa.Engine, spec: ProtocolSpec) -> pd.DataFrame:
+    """The current runs that were measured: run, method, bundle, suite, code, created, manifest, evaluation (JSON)."""
+    kept = _same_suite(engine, current_runs(engine, spec.key)[0])
+    query = (
+        sa.select(runs.c.run, runs.c.method, runs.c.bundle, *list(evaluations.c)[1:4])
+        .add_columns(runs.c.manifest, evaluations.c.evaluation)
+        .join(evaluations, evaluations.c.run == runs.c.run)
+        .where(runs.c.protocol == spec.key)
+    )
+    found = _frame(engine, query)
+    return found[found["run"].isin(kept["run"])].sort_values(["method", "run"], ignore_index=True)
 
 
 def cells(values: pd.DataFrame) -> pd.DataFrame:
@@ -111,7 +169,8 @@ def ranking(engine: sa.Engine, spec: ProtocolSpec, metric: str, condition: str) 
     better = metric_card(metric).higher_is_better
     kept, set_aside = current_runs(engine, spec.key)
     constant = f"{metric}/{MAJORITY}"
-    both = _values(engine, spec, (metric, constant), condition, kept)
+    named = (records.c.metric.in_((metric, constant)), _among((condition,)))
+    both = _values(engine, spec, named, kept)
     values, majority = both[both["metric"] == metric], both.loc[both["metric"] == constant, "value"]
     failed = _failed(engine, spec.key)
     table = cells(values).drop(columns=CELL[1:]).set_index("method")
@@ -174,10 +233,11 @@ def history(roots: Sequence[Path], bundle: str) -> pd.DataFrame | None:
     return None
 
 
-def stamp(engine: sa.Engine) -> tuple[int, str | None]:
-    """Changes whenever runs come in: what a cache of answers hangs on."""
+def stamp(engine: sa.Engine) -> tuple[int | str | None, ...]:
+    """Changes whenever runs or evaluations come in: what a cache of answers hangs on."""
+    newest = [sa.select(sa.func.count(), sa.func.max(table.c.created)) for table in (runs, evaluations)]
     with engine.connect() as connection:
-        return tuple(connection.execute(sa.select(sa.func.count(), sa.func.max(runs.c.created))).one())
+        return tuple(part for query in newest for part in connection.execute(query).one())
 
 
 def _frame(engine: sa.Engine, query: sa.Select) -> pd.DataFrame:
@@ -187,16 +247,29 @@ def _frame(engine: sa.Engine, query: sa.Select) -> pd.DataFrame:
 
 
 def _values(
-    engine: sa.Engine, spec: ProtocolSpec, metrics: tuple[str, ...], condition: str | None, kept: pd.DataFrame
+    engine: sa.Engine, spec: ProtocolSpec, named: Sequence[sa.ColumnElement[bool]], kept: pd.DataFrame
 ) -> pd.DataFrame:
     columns = [records.c[name] for name in ("run", *CELL, "seed", "value", "n")]
-    query = sa.select(*columns).where(
-        records.c.protocol == spec.key, records.c.metric.in_(metrics), records.c.origin == "measured"
-    )
-    if condition is not None:
-        query = query.where(records.c.condition == condition)
+    query = sa.select(*columns).where(records.c.protocol == spec.key, records.c.origin == "measured", *named)
     found = _frame(engine, query)
     return found[found["run"].isin(kept["run"])].sort_values([*CELL, "seed"], ignore_index=True)
+
+
+def _among(conditions: Sequence[str]) -> sa.ColumnElement[bool]:
+    return records.c.condition.in_(conditions)
+
+
+def _named(column: sa.Column, prefix: str) -> sa.ColumnElement[bool]:
+    """The prefix itself, or the prefix and a slash: "0" is the character after the slash."""
+    return sa.or_(column == prefix, sa.and_(column >= f"{prefix}/", column < f"{prefix}0"))
+
+
+def _same_suite(engine: sa.Engine, kept: pd.DataFrame) -> pd.DataFrame:
+    """Without runs that were measured by another version of the suite than most, or the newer of two."""
+    told = _frame(engine, sa.select(evaluations.c.run, evaluations.c.suite, evaluations.c.created))
+    told = told[told["run"].isin(kept["run"])].assign(one="")
+    others = set(told["run"]) - set(_largest(told, "one", "suite")["run"])
+    return kept[~kept["run"].isin(others)]
 
 
 def _largest(frame: pd.DataFrame, within: str, group: str) -> pd.DataFrame:

@@ -11,13 +11,24 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from leaderboard.bundles import Bundle, BundleError, find_bundles, read_bundle, read_ledger
+from leaderboard.bundles import (
+    EVALUATION,
+    Bundle,
+    BundleError,
+    Evaluation,
+    find_bundles,
+    read_bundle,
+    read_evaluation,
+    read_ledger,
+)
 from protocols.record import KEY, Record
 
-HEAD = "0001"  # newest file in migrations/versions
+HEAD = "0002"  # newest file in migrations/versions
 LOCK = 0x66757365  # advisory lock that migrations of one PostgreSQL database queue for
 BUSY_SECONDS = 30  # how long a SQLite writer waits for another
-NUMBERS = {"value": sa.Double, "n": sa.BigInteger, "seed": sa.BigInteger}
+# Names compare byte by byte on both databases, so that all metrics of one prefix stand together in an index.
+NAME = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+TYPES = {"value": sa.Double, "n": sa.BigInteger, "seed": sa.BigInteger, "metric": NAME}
 
 metadata = sa.MetaData()
 runs = sa.Table(
@@ -46,10 +57,31 @@ runs = sa.Table(
 records = sa.Table(
     "records",
     metadata,
-    *(sa.Column(f.name, NUMBERS.get(f.name, sa.String), nullable=f.name == "seed") for f in fields(Record)),
+    *(sa.Column(f.name, TYPES.get(f.name, sa.String), nullable=f.name == "seed") for f in fields(Record)),
     # seed stays out: it is NULL for published rows, and no two NULLs are equal.
     sa.UniqueConstraint(*KEY, name="records_key"),
     sa.Index("records_of_cell", "protocol", "metric", "condition"),
+)
+# Numbers of an evaluation stand among the records, beside those that the run itself wrote.
+evaluations = sa.Table(
+    "evaluations",
+    metadata,
+    sa.Column("run", sa.String, primary_key=True),
+    sa.Column("suite", sa.String, nullable=False),
+    sa.Column("code", sa.String, nullable=False),  # hash of what measured
+    sa.Column("created", sa.String, nullable=False),
+    sa.Column("evaluation_sha256", sa.String, nullable=False),
+    sa.Column("evaluation", sa.Text, nullable=False),
+)
+undefined = sa.Table(
+    "undefined",
+    metadata,
+    *(
+        sa.Column(name, TYPES.get(name, sa.String), nullable=False)
+        for name in ("run", "method", "protocol", "split", "seed", "condition", "metric", "reason")
+    ),
+    sa.UniqueConstraint("run", "condition", "metric", name="undefined_key"),
+    sa.Index("undefined_of_metric", "protocol", "metric"),
 )
 OPENING = ("run", "method", "protocol", "split", "seed", "opened")
 test_openings = sa.Table(
@@ -71,6 +103,7 @@ class Ingested:
     Args:
         runs, records: new or replaced rows.
         skipped: bundles whose rows were there already.
+        evaluations: runs whose measurements are new or were replaced; their numbers count as records.
         failed: ``(bundle, why)`` of each bundle that was refused.
     """
 
@@ -78,6 +111,7 @@ class Ingested:
     records: int = 0
     skipped: int = 0
     failed: tuple[tuple[str, str], ...] = ()
+    evaluations: int = 0
 
     def __add__(self, other: "Ingested") -> "Ingested":
         return Ingested(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -119,8 +153,9 @@ def connect(url: str) -> sa.Engine:
 def ingest(engine: sa.Engine, root: Path, progress: Callable[[int, int], None] | None = None) -> Ingested:
     """Bring the bundles below a root into the index. Twice is as good as once.
 
-    Each bundle is one transaction. Of two bundles with one run id a completed one is preferred, then
-    the newer, so the order of calls does not matter.
+    Each bundle is one transaction, and its evaluation another. Of two bundles with one run id a completed
+    one is preferred, then the newer, so the order of calls does not matter; the same holds for two
+    evaluations of one bundle.
 
     Args:
         root: ``<protocol>/<method>/<run>/`` folders and ``ledger.jsonl``.
@@ -131,7 +166,8 @@ def ingest(engine: sa.Engine, root: Path, progress: Callable[[int, int], None] |
     """
     total, folders = Ingested(), find_bundles(root)
     with _reporting(engine.url):
-        known = _fingerprints(engine)
+        known = _fingerprints(engine, runs.c.manifest_sha256)
+        evaluated = _fingerprints(engine, evaluations.c.evaluation_sha256)
         for done, folder in enumerate(folders, 1):
             where = folder.relative_to(root).as_posix()
             try:
@@ -140,6 +176,7 @@ def ingest(engine: sa.Engine, root: Path, progress: Callable[[int, int], None] |
                 total += Ingested(failed=((where, str(error)),))
             else:
                 total += _write(engine, bundle, where) if bundle else Ingested(skipped=1)
+                total += _evaluation(engine, bundle, folder, f"{where}/{EVALUATION}", evaluated)
             if progress:
                 progress(done, len(folders))
         openings, broken = read_ledger(root, OPENING)
@@ -161,7 +198,7 @@ def rebuild(engine: sa.Engine, roots: Sequence[Path], progress: Callable[[int, i
             "Set FUSEBOARD_BUNDLE_ROOT to the folder that holds the bundles."
         )
     with _reporting(engine.url), engine.begin() as connection:
-        for table in (records, runs, test_openings):
+        for table in (records, undefined, evaluations, runs, test_openings):
             connection.execute(sa.delete(table))
     return sum((ingest(engine, Path(root), progress) for root in roots), Ingested())
 
@@ -178,11 +215,53 @@ def _write(engine: sa.Engine, bundle: Bundle, where: str) -> Ingested:
             ).one()
             if _preference(row) <= _preference(there._asdict()):
                 return Ingested(skipped=1)
-            connection.execute(sa.delete(records).where(records.c.run == row["run"]))
+            # What was measured of the other bundle goes with it: its model was another one.
+            for table in (records, undefined, evaluations):
+                connection.execute(sa.delete(table).where(table.c.run == row["run"]))
             connection.execute(sa.update(runs).where(runs.c.run == row["run"]), row)
         if bundle.records:
             connection.execute(_insert(engine, records).on_conflict_do_nothing(), bundle.records)
     return Ingested(runs=1, records=len(bundle.records))
+
+
+def _evaluation(engine: sa.Engine, bundle: Bundle | None, folder: Path, where: str, known: frozenset[str]) -> Ingested:
+    """What was measured of a bundle, if it is new. A refused evaluation leaves the rows of its run as they are."""
+    try:
+        evaluation = read_evaluation(folder, unless=known)
+        if evaluation is None:
+            return Ingested()
+        return _write_evaluation(engine, bundle or read_bundle(folder), evaluation)
+    except BundleError as error:
+        return Ingested(failed=((where, str(error)),))
+
+
+def _write_evaluation(engine: sa.Engine, bundle: Bundle, evaluation: Evaluation) -> Ingested:
+    """All that was measured of one bundle, in place of what was measured of it before."""
+    run, row = bundle.row["run"], evaluation.row
+    ours = sa.and_(runs.c.run == run, runs.c.manifest_sha256 == bundle.row["manifest_sha256"])
+    whose = {name: bundle.row[name] for name in ("run", "method", "protocol", "split", "seed")}
+    said = {**whose, "origin": "measured", "source": evaluation.source, "created": row["created"]}
+    with engine.begin() as connection:
+        # A write that changes nothing: it waits for other writers, and tells if the index holds another bundle.
+        if connection.execute(sa.update(runs).where(ours).values(run=run)).rowcount == 0:
+            return Ingested()
+        found = sa.select(evaluations.c.created, evaluations.c.evaluation_sha256).where(evaluations.c.run == run)
+        there = connection.execute(found).one_or_none()
+        if there is not None:
+            if (row["created"], row["evaluation_sha256"]) <= tuple(there):
+                return Ingested()
+            for table in (records, undefined, evaluations):
+                connection.execute(sa.delete(table).where(table.c.run == run))
+            if bundle.records:
+                connection.execute(_insert(engine, records), bundle.records)
+        connection.execute(sa.insert(evaluations), row)
+        if evaluation.values:
+            # What the run itself wrote under the same name stays.
+            into = _insert(engine, records).on_conflict_do_nothing()
+            connection.execute(into, [{**said, **value} for value in evaluation.values])
+        if evaluation.reasons:
+            connection.execute(sa.insert(undefined), [{**whose, **reason} for reason in evaluation.reasons])
+    return Ingested(records=len(evaluation.values), evaluations=1)
 
 
 def _preference(run: dict[str, Any]) -> tuple[bool, str, str]:
@@ -190,9 +269,9 @@ def _preference(run: dict[str, Any]) -> tuple[bool, str, str]:
     return run["status"] == "completed", run["created"], run["manifest_sha256"]
 
 
-def _fingerprints(engine: sa.Engine) -> frozenset[str]:
+def _fingerprints(engine: sa.Engine, column: sa.Column) -> frozenset[str]:
     with engine.connect() as connection:
-        return frozenset(connection.scalars(sa.select(runs.c.manifest_sha256)))
+        return frozenset(connection.scalars(sa.select(column)))
 
 
 def _insert(engine: sa.Engine, table: sa.Table):

@@ -9,8 +9,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from pyarrow import parquet
 
 from leaderboard import store
 from protocols.record import Record, to_jsonl
@@ -38,6 +40,13 @@ SPEC = {
         "patience": 3,
         "clip_norm": 1.0,
     },
+}
+FINDING = {
+    "condition": pa.string(),
+    "metric": pa.string(),
+    "value": pa.float64(),
+    "n": pa.int64(),
+    "reason": pa.string(),
 }
 
 
@@ -134,6 +143,50 @@ class Bundles:
         }
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
         return folder
+
+    def measure(
+        self,
+        folder: Path,
+        findings: dict[tuple[str, str], float | str],
+        *,
+        n: int = 200,
+        suite: str | None = None,
+        code: str = "e7a1",
+        created: str = "2026-03-04T05:06:07+00:00",
+        exhibits: list[dict] | None = None,
+        **more,
+    ) -> Path:
+        """The evaluation of a run that `add` wrote.
+
+        ``findings`` maps (condition, metric) to a value, or to the reason why there is none.
+        """
+        columns = {
+            "condition": [condition for condition, _ in findings],
+            "metric": [metric for _, metric in findings],
+            "value": [None if isinstance(found, str) else float(found) for found in findings.values()],
+            "n": [n] * len(findings),
+            "reason": [found if isinstance(found, str) else None for found in findings.values()],
+        }
+        place = folder / "evaluation"
+        place.mkdir(exist_ok=True)
+        table = pa.table(columns, schema=pa.schema([(name, FINDING[name]) for name in columns]))
+        parquet.write_table(table, place / "findings.parquet", compression="zstd")
+        if exhibits is not None:
+            (place / "exhibits.json").write_text(json.dumps(exhibits))
+        files = {name: place / name for name in ("findings.parquet", "exhibits.json") if (place / name).is_file()}
+        told = {
+            "schema_version": 1,
+            "run": folder.name,
+            "suite": suite or f"{folder.parts[-3]}/suite1",
+            "code": code,
+            "created": created,
+            "seconds": {"robustness": 1.5},
+            "fuseboard": "0.1.0",
+            "files": {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()},
+            **more,
+        }
+        (place / "evaluation.json").write_text(json.dumps(told, indent=2))
+        return place
 
     def opened(self, run: str, method: str = "late-test", seed: int = 0, at: str = "2026-01-02T03:04:05+00:00"):
         line = {"run": run, "method": method, "protocol": "unit-test@1", "split": "test", "seed": seed, "opened": at}

@@ -171,7 +171,7 @@ def test_an_empty_store_gives_empty_tables(engine, spec):
     assert board.table.empty
     assert board.majority is None
     assert "not run yet" in dict(board.absent.to_numpy().tolist())["late"]
-    assert queries.stamp(engine) == (0, None)
+    assert queries.stamp(engine) == (0, None, 0, None)
 
 
 def test_queries_agree_on_both_databases(postgres_url, engine, bundles, spec):
