@@ -11,6 +11,7 @@ import streamlit as st
 
 from leaderboard import queries, store
 from protocols.spec import ProtocolSpec
+from protocols.suite import Suite, suites
 
 RUN_FIRST = "fuseboard run all --protocol synthetic@1\nfuseboard ingest"
 
@@ -64,6 +65,32 @@ def choose(
     chosen = place.selectbox(label, options, key=key, format_func=format_func)
     st.query_params[key] = kept[key] = chosen
     return chosen
+
+
+def choose_several(label: str, options: Sequence[str], default: Sequence[str], key: str, place: Any = st) -> list[str]:
+    """Like `choose`, for any number of options; in the order of the options, whatever the order of the clicks."""
+    kept = st.session_state.setdefault("kept", {})
+    held = st.session_state.get(key)
+    if held is None or not set(held) <= set(options):
+        asked = [held or (), st.query_params.get_all(key), kept.get(key) or ()]
+        wanted = [[choice for choice in options if choice in some] for some in asked]
+        st.session_state[key] = next((some for some in wanted if some), list(default))
+    chosen = place.multiselect(label, options, key=key)
+    st.query_params[key] = kept[key] = [choice for choice in options if choice in chosen]
+    return kept[key]
+
+
+def require_evaluation(engine: sa.Engine, spec: ProtocolSpec) -> tuple[Suite, list[str]]:
+    """The suite of a protocol and the methods measured by it; without either the page says what to do and ends."""
+    if spec.key not in suites():
+        st.info(f"There is no evaluation suite for {plain(spec.key)}. Protocols that have one: {', '.join(suites())}.")
+        st.stop()
+    measured = queries.evaluated(engine, spec)["method"]
+    if measured.empty:
+        st.info("No run of this protocol was evaluated yet. Evaluate a method that was run, and reload this page:")
+        st.code(f"fuseboard evaluate <method> --protocol {spec.key}", language=None)
+        st.stop()
+    return suites()[spec.key], sorted(set(measured))
 
 
 def plain(text: str) -> str:

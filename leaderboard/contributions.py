@@ -1,0 +1,102 @@
+"""Contribution and attention as tables: names taken apart, and runs that were trained alike set against each other."""
+
+from collections.abc import Collection, Iterable
+
+import pandas as pd
+import sqlalchemy as sa
+
+from leaderboard import queries
+from leaderboard.figures import metric_title
+from protocols.metrics import metric as metric_card
+from protocols.spec import ProtocolSpec
+
+SHARED = ["split", "seed"]  # what two runs have in common that were trained on the same draw
+PAIRED = ["method", "modality", "against", "mean", "low", "high", "n"]
+
+
+def cells(
+    engine: sa.Engine, spec: ProtocolSpec, metrics: Iterable[str], conditions: Collection[str] | None = None
+) -> pd.DataFrame:
+    """Means with intervals of whole families of scores: what `queries.cells` gives, with their names taken apart.
+
+    ``base`` is the key of METRICS, ``of`` what follows the first slash, ``detail`` what follows the second; empty
+    where nothing follows.
+
+    Args:
+        metrics: keys of METRICS; everything that qualifies them comes along.
+        conditions: None for all.
+    """
+    frames = [queries.measured(engine, spec, name) for name in metrics]
+    values = pd.concat(frames, ignore_index=True)
+    if conditions is not None:
+        values = values[values["condition"].isin(conditions)]
+    return taken_apart(queries.cells(values))
+
+
+def taken_apart(table: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with ``base``, ``of`` and ``detail``: ``shapley/audio/class=two`` is shapley, audio, class=two."""
+    parts = [(name.split("/", 2) + ["", ""])[:3] for name in table["metric"]]
+    named = pd.DataFrame(parts, columns=["base", "of", "detail"], index=table.index, dtype=object)
+    return pd.concat([table, named], axis=1)
+
+
+def score_name(metric: str) -> str:
+    """``shapley/audio/other_sample`` as people read it: Shapley value of the score: audio, other sample."""
+    base, _, rest = metric.partition("/")
+    return metric_title(base) + (": " if rest else "") + rest.replace("/", ", ").replace("_", " ")
+
+
+def methods(engine: sa.Engine, spec: ProtocolSpec) -> tuple[list[str], dict[str, str]]:
+    """Every method with a completed run, the best under the protocol's primary score first; and the modality of
+    those that take one only."""
+    table = queries.ranking(engine, spec, spec.metrics[0], spec.conditions[0]).table
+    alone = {}
+    for name in table.loc[table["unimodal"], "method"]:
+        (alone[name],) = queries.card_of(queries.newest_manifest(engine, name)).modalities
+    return list(table["method"]), alone
+
+
+def fusion_gain(engine: sa.Engine, spec: ProtocolSpec, condition: str, alone: dict[str, str]) -> pd.DataFrame:
+    """What a method scores above the best entry that takes one modality, run by run: PAIRED, less the modality.
+
+    Both were trained by the same protocol, with the same budget; runs are paired by seed, or by fold. The best entry
+    is the one with the highest mean under this very condition, so the gain is rather too small than too large.
+
+    Args:
+        alone: entries that take one modality -> that modality.
+    """
+    metric = spec.metrics[0]
+    values = queries.seeds(engine, spec, metric, condition)
+    means = values[values["method"].isin(alone)].groupby("method")["value"].mean()
+    if means.empty:
+        return pd.DataFrame(columns=PAIRED)
+    best = means.idxmax() if metric_card(metric).higher_is_better else means.idxmin()
+    several = values[~values["method"].isin(alone)]
+    return _differences(several, values[values["method"] == best], "").assign(against=best)[PAIRED]
+
+
+def under_optimised(engine: sa.Engine, spec: ProtocolSpec, condition: str, alone: dict[str, str]) -> pd.DataFrame:
+    """How far a modality inside a method stays behind the entry that was trained on it alone: PAIRED.
+
+    ``accuracy of the entry - accuracy inside the method``, run by run; positive where joint training left the
+    modality behind.
+    """
+    inside = taken_apart(queries.measured(engine, spec, "inside", condition))
+    separate = queries.seeds(engine, spec, "accuracy", condition)
+    means = separate.groupby("method")["value"].mean()
+    found = [pd.DataFrame(columns=PAIRED)]
+    for modality in dict.fromkeys(alone.values()):
+        entries = [name for name, own in alone.items() if own == modality and name in means]
+        within = inside[(inside["of"] == modality) & ~inside["method"].isin(alone)]
+        if entries and len(within):
+            best = max(entries, key=means.get)
+            gap = _differences(within, separate[separate["method"] == best], modality, sign=-1)
+            found.append(gap.assign(against=best)[PAIRED])
+    return pd.concat([f for f in found if len(f)] or found, ignore_index=True)
+
+
+def _differences(values: pd.DataFrame, other: pd.DataFrame, modality: str, sign: int = 1) -> pd.DataFrame:
+    """Means with intervals of the differences between runs that share split and seed."""
+    pairs = values.merge(other[[*SHARED, "value"]], on=SHARED, suffixes=("", "_other"))
+    pairs["value"] = sign * (pairs["value"] - pairs["value_other"])
+    return queries.cells(pairs).assign(modality=modality)

@@ -1,0 +1,61 @@
+"""Exhibits: examples whose saliency an evaluation kept, read from the bundle of their run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+KINDS = ("attention", "gradient")
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """What one model said of one example, and where it looked.
+
+    Args:
+        label, predicted: names of classes as they are shown.
+        probability: of ``predicted``.
+        saliency: kind -> modality -> weight of each step, summing to 1; nothing where the model has none.
+        share: modality -> share of the prediction by attention rollout; empty without attention.
+    """
+
+    id: str
+    condition: str
+    label: str
+    predicted: str
+    probability: float
+    saliency: Mapping[str, Mapping[str, list[float]]]
+    share: Mapping[str, float]
+
+
+def read(roots: Sequence[Path], bundle: str) -> list[Exhibit]:
+    """Exhibits of a run from the first root that holds its evaluation; none where none does."""
+    for root in roots:
+        path = Path(root) / bundle / "evaluation" / "exhibits.json"
+        if path.is_file():
+            return [_exhibit(told) for told in json.loads(path.read_text(encoding="utf-8"))]
+    return []
+
+
+def _exhibit(told: dict[str, Any]) -> Exhibit:
+    saliency: dict[str, dict[str, list[float]]] = {kind: {} for kind in KINDS}
+    for modality, kinds in told["modalities"].items():
+        for kind in KINDS:
+            if weights := _shares(kinds.get(kind)):
+                saliency[kind][modality] = weights
+    return Exhibit(
+        id=told["id"],
+        condition=told["condition"],
+        label=str(told["label"]),
+        predicted=str(told["predicted"]),
+        probability=told["probability"],
+        saliency=saliency,
+        share=told.get("share") or {},
+    )
+
+
+def _shares(weights: list[float] | None) -> list[float]:
+    """Weights that sum to 1; nothing where there are none or all are zero."""
+    total = sum(weights or ())
+    return [weight / total for weight in weights] if total > 0 else []

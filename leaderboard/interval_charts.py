@@ -1,0 +1,219 @@
+"""Means with their intervals as Vega-Lite specs: dots in rows, lines over severities, cells of a heat map.
+
+Modalities keep one colour and one shape on every page; the order within a row says it again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from leaderboard.charts import DASHES, REFERENCE, SERIES, SHAPES
+from leaderboard.figures import interval_text
+from protocols.metrics import metric as metric_card
+
+MODALITIES = {"audio": ("#0072B2", "circle"), "video": ("#D55E00", "diamond"), "text": ("#009E73", "square")}
+ROW = 17  # pixels of one dot's row
+LEGEND = {"orient": "top", "title": None, "columns": 3, "labelLimit": 260}
+
+
+def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and shape of each name: modalities have their own, others take the next."""
+    if all(name in MODALITIES for name in names):
+        return {name: MODALITIES[name] for name in names}
+    return {name: (SERIES[i % len(SERIES)], SHAPES[i % len(SHAPES)]) for i, name in enumerate(names)}
+
+
+def points(cells: pd.DataFrame, **named: str) -> list[dict[str, Any]]:
+    """Rows that a chart draws: mean, low, high, how people read them, n, and columns under new names.
+
+    Args:
+        cells: mean, low, high, n, metric, and the columns named.
+        named: name in the chart -> column.
+    """
+    return [
+        {name: row[column] for name, column in named.items()}
+        | {end: None if pd.isna(row[end]) else float(row[end]) for end in ("mean", "low", "high")}
+        | {"said": interval_text(row, row["metric"]), "n": int(row["n"])}
+        for row in cells.to_dict("records")
+    ]
+
+
+def dots(
+    rows: Sequence[Mapping[str, Any]],
+    metric: str,
+    title: str,
+    order: Sequence[str],
+    groups: Sequence[str],
+    *,
+    zero: bool = False,
+    hollow: Iterable[str] = (),
+) -> dict[str, Any]:
+    """One row a name, in it one dot with its interval a group, the groups one above the other.
+
+    Args:
+        rows: ``row``, ``group``, and what `points` adds.
+        title: of the axis.
+        groups: in the order of the dots within a row.
+        zero: draw the line of zero.
+        hollow: groups drawn without filling: what a value is compared with.
+    """
+    look = looks(groups)
+    y = {
+        "y": {"field": "row", "type": "nominal", "sort": list(order), "title": None, "axis": _rows_axis()},
+        "yOffset": {"field": "group", "type": "nominal", "sort": list(groups)},
+    }
+    colour = {"field": "group", "scale": _scale(look, 0), "legend": LEGEND}
+    shape = {"field": "group", "scale": _scale(look, 1), "legend": LEGEND}
+    layers = [
+        {
+            "mark": {"type": "rule", "strokeWidth": 2},
+            "encoding": {**y, "x": _axis("low", metric, title), "x2": {"field": "high"}, "color": colour},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 75, "opacity": 1},
+            "transform": [{"filter": {"field": "group", "oneOf": [g for g in groups if g not in set(hollow)]}}],
+            "encoding": {
+                **y,
+                "x": _axis("mean", metric, title),
+                "color": colour,
+                "shape": shape,
+                "tooltip": _told("row", "group"),
+            },
+        },
+    ]
+    if hollow:
+        layers.append(
+            {
+                "mark": {"type": "point", "filled": False, "size": 75, "strokeWidth": 2, "opacity": 1},
+                "transform": [{"filter": {"field": "group", "oneOf": list(hollow)}}],
+                "encoding": layers[1]["encoding"],
+            }
+        )
+    if zero:
+        layers.insert(0, _zero_line(metric, title))
+    return {"data": {"values": list(rows)}, "height": {"step": ROW, "for": "offset"}, "layer": layers}
+
+
+def lines(
+    rows: Sequence[Mapping[str, Any]],
+    metric: str,
+    title: str,
+    order: Sequence[str],
+    groups: Sequence[str],
+    *,
+    domain: Sequence[float] | None = None,
+    dashed: Sequence[str] = (),
+    across: str | None = None,
+    height: int = 220,
+) -> dict[str, Any]:
+    """Lines over severities, each with the band of its interval.
+
+    Args:
+        rows: ``at``, ``group``, and what `points` adds.
+        order: of the severities, from mild to severe.
+        domain: of the values, so that charts side by side can be compared.
+        dashed: groups drawn with a dash: controls.
+        across: title of the axis of severities.
+    """
+    look = looks(groups)
+    dash = {g: DASHES[1 + dashed.index(g) % 2] if g in dashed else DASHES[0] for g in groups}
+    x = {"field": "at", "type": "ordinal", "sort": list(order), "title": across, "axis": {"labelAngle": -35}}
+    x |= {"scale": {"padding": 0.3}}
+    colour = {"field": "group", "scale": _scale(look, 0), "legend": LEGEND}
+    shape = {"field": "group", "scale": _scale(look, 1), "legend": LEGEND}
+    stroke = {"field": "group", "scale": {"domain": list(dash), "range": list(dash.values())}, "legend": None}
+    mean, low = (_axis(end, metric, title, domain) for end in ("mean", "low"))
+    return {
+        "data": {"values": list(rows)},
+        "height": height,
+        "layer": [
+            {
+                "mark": {"type": "area", "opacity": 0.18},
+                "encoding": {"x": x, "y": low, "y2": {"field": "high"}, "color": colour},
+            },
+            {
+                "mark": {"type": "line", "strokeWidth": 2},
+                "encoding": {"x": x, "y": mean, "color": colour, "strokeDash": stroke},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
+                "encoding": {"x": x, "y": mean, "color": colour, "shape": shape, "tooltip": _told("group", "at")},
+            },
+        ],
+    }
+
+
+def heat_map(
+    rows: Sequence[Mapping[str, Any]], metric: str, order: Sequence[str], across: Sequence[str], most: float
+) -> dict[str, Any]:
+    """Values of two names as coloured cells with the number in them; blue below zero, orange above.
+
+    Args:
+        rows: ``row``, ``column``, and what `points` adds.
+        most: the largest size of a value, so that charts side by side can be compared.
+    """
+    percent = metric_card(metric).unit == "fraction"
+    y = {"field": "row", "type": "nominal", "sort": list(order), "title": None, "axis": {"labelLimit": 120}}
+    x = {"field": "column", "type": "nominal", "sort": list(across), "title": None}
+    x |= {"axis": {"labelAngle": -35, "labelLimit": 130}}
+    colour = {
+        "field": "mean",
+        "type": "quantitative",
+        "scale": {"scheme": "blueorange", "domain": [-most, most]},
+        "legend": None,
+    }
+    strong = {"test": f"abs(datum.mean) > {0.65 * most!r}", "value": "white"}
+    number = [
+        {"calculate": f"format({'100 * ' if percent else ''}datum.mean, '.{0 if percent else 2}f')", "as": "text"}
+    ]
+    return {
+        "data": {"values": list(rows)},
+        "transform": number,
+        "height": {"step": 24},
+        "encoding": {"x": x, "y": y},
+        "layer": [
+            {"mark": {"type": "rect"}, "encoding": {"color": colour, "tooltip": _told("column", "row")}},
+            {
+                "mark": {"type": "text", "fontSize": 11},
+                "encoding": {
+                    "text": {"field": "text"},
+                    "color": {"condition": strong, "value": "black"},
+                    "tooltip": _told("column", "row"),
+                },
+            },
+        ],
+    }
+
+
+def _axis(field: str, metric: str, title: str, domain: Sequence[float] | None = None) -> dict[str, Any]:
+    axis = {"format": ".0%"} if metric_card(metric).unit == "fraction" else {}
+    scale = {"zero": False, "nice": True} if domain is None else {"domain": list(domain), "nice": True}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "axis": axis | {"tickCount": 5, "titleLimit": 300},
+        "scale": scale,
+    }
+
+
+def _rows_axis() -> dict[str, Any]:
+    return {"labelLimit": 190, "grid": True, "bandPosition": 0, "tickBand": "extent"}
+
+
+def _zero_line(metric: str, title: str) -> dict[str, Any]:
+    return {
+        "data": {"values": [{"at": 0}]},
+        "mark": {"type": "rule", "color": REFERENCE, "strokeDash": [3, 3]},
+        "encoding": {"x": _axis("at", metric, title)},
+    }
+
+
+def _scale(look: Mapping[str, tuple[str, str]], which: int) -> dict[str, Any]:
+    return {"domain": list(look), "range": [pair[which] for pair in look.values()]}
+
+
+def _told(*fields: str) -> list[dict[str, Any]]:
+    named = [{"field": f, "title": {"row": "method", "at": "condition"}.get(f, f)} for f in fields]
+    return [*named, {"field": "said", "title": "mean ± interval"}, {"field": "n", "title": "runs"}]
