@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
 
 from protocols.corruptions import Condition, parse_condition
 from protocols.datasets import DATASETS, dataset
@@ -49,7 +49,9 @@ class ProtocolSpec(BaseModel):
             ``splits`` for data of one's own): ``id,part``, or ``id,fold`` where there are folds.
         folds: with folds, fold k is the test part of run k, the next one its validation part.
         metrics: the first is the primary one.
-        select_on: only ``validation``; a protocol that selects on test is refused.
+        select_on: ``validation``; ``test`` only in a replica.
+        replica_of: the paper (key in ``protocols/papers``) whose own recipe and selection rule this repeats, to
+            explain a gap. A replica never ranks, and one that selects on test is marked as leaking.
         conditions: test inputs, the first is the primary one.
         training_conditions: each training and validation example meets one of them, drawn anew
             every epoch for training, fixed for validation; the same for every method and seed.
@@ -71,6 +73,7 @@ class ProtocolSpec(BaseModel):
     folds: int | None = Field(default=None, ge=3)
     metrics: tuple[str, ...] = Field(min_length=1)
     select_on: str
+    replica_of: str | None = None
     conditions: tuple[str, ...] = Field(min_length=1)
     training_conditions: tuple[str, ...] = ("clean",)
     absence: str
@@ -111,9 +114,9 @@ class ProtocolSpec(BaseModel):
 
     @field_validator("select_on")
     @classmethod
-    def never_on_test(cls, value: str) -> str:
-        if value != "validation":
-            raise ValueError("choose checkpoints on 'validation'; selection never sees the test split")
+    def known_selection(cls, value: str) -> str:
+        if value not in ("validation", "test"):
+            raise ValueError("known are validation, and test in a paper's replica")
         return value
 
     @field_validator("absence")
@@ -122,6 +125,25 @@ class ProtocolSpec(BaseModel):
         if value != "zeros":
             raise ValueError("known absence rules: zeros")
         return value
+
+    @model_validator(mode="after")
+    def never_on_test(self):
+        if self.select_on == "test" and self.replica_of is None:
+            raise ValueError("select_on: choose checkpoints on 'validation'; selection never sees the test split")
+        return self
+
+    @model_serializer(mode="wrap")
+    def without_what_is_not_said(self, handler):
+        """Protocols from before there were replicas keep their hashes."""
+        told = handler(self)
+        if self.replica_of is None:
+            told.pop("replica_of", None)
+        return told
+
+    @property
+    def leaks(self) -> bool:
+        """True for a replica whose numbers need the test labels."""
+        return self.select_on == "test"
 
     @model_validator(mode="after")
     def conditions_fit_the_inputs(self):

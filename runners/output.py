@@ -89,5 +89,8 @@ def print_ranking(spec, metric: str, condition: str, ranking) -> None:
         print("  no completed run")
     if ranking.majority is not None:
         print(f"majority class: {100 * ranking.majority:.1f} %")
-    for row in ranking.absent.to_dict("records"):
+    waiting = ranking.absent["reason"].str.startswith("not run yet")
+    for row in ranking.absent[~waiting].to_dict("records"):
         print(f"not listed: {row['method']}: {row['reason']}")
+    if waiting.any():
+        print(f"not run yet: {', '.join(ranking.absent['method'][waiting])}")

@@ -4,6 +4,7 @@ import yaml
 from protocols.spec import SpecError, committed, load, read
 
 KEYS = ("grid-digit-noisy@1", "grid-digit@1", "grid-letter@1", "mosi-utterance@1", "ravdess-actors@1", "synthetic@1")
+REPLICAS = ("mosi-mmmuba-replica@1",)
 
 
 def written(tmp_path, **changes):
@@ -15,7 +16,7 @@ def written(tmp_path, **changes):
 
 
 def test_the_committed_protocols():
-    assert set(committed()) == set(KEYS)
+    assert set(committed()) == {*KEYS, *REPLICAS}
 
 
 @pytest.mark.parametrize("key", KEYS)
