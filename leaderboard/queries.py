@@ -243,7 +243,8 @@ def stamp(engine: sa.Engine) -> tuple[int | str | None, ...]:
 def _frame(engine: sa.Engine, query: sa.Select) -> pd.DataFrame:
     with engine.connect() as connection:
         result = connection.execute(query)
-        return pd.DataFrame(result.all(), columns=list(result.keys()))
+        # Plain tuples: pandas asks each row of SQLAlchemy for attributes that it lacks, which costs most of the time.
+        return pd.DataFrame(list(map(tuple, result)), columns=list(result.keys()))
 
 
 def _values(

@@ -26,6 +26,7 @@ from protocols.record import KEY, Record
 HEAD = "0002"  # newest file in migrations/versions
 LOCK = 0x66757365  # advisory lock that migrations of one PostgreSQL database queue for
 BUSY_SECONDS = 30  # how long a SQLite writer waits for another
+CHECKPOINT_PAGES = 16_000  # of 4 KiB: a first ingest writes each page of an index once, not once a bundle
 # Names compare byte by byte on both databases, so that all metrics of one prefix stand together in an index.
 NAME = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 TYPES = {"value": sa.Double, "n": sa.BigInteger, "seed": sa.BigInteger, "metric": NAME}
@@ -289,6 +290,7 @@ def _sqlite(address: sa.URL) -> sa.Engine:
         # Readers go on while one writer writes; NORMAL is safe with it, and the index can be rebuilt anyway.
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
 
     return engine
 
