@@ -23,6 +23,7 @@ COMMON = ("runners.train", "protocols.batches", "protocols.evaluation", "protoco
 INERT = frozenset(
     ("zoo", "zoo.spec", "protocols", "protocols.corruptions", "protocols.datasets", "protocols.examples")
     + ("protocols.metrics", "protocols.record", "protocols.spec", "zoo.parts.architecture", "zoo.parts.keys")
+    + ("zoo.remedies.keys",)
 )
 
 
@@ -82,6 +83,8 @@ def numeric_code(method: MethodSpec, protocol: ProtocolSpec, features: Iterable[
     """
     roots = [*COMMON, METHODS[method.method].target, *features]
     roots += [METRICS[name].target for name in protocol.metrics]
+    if method.remedy:
+        roots.append(method.remedy.target)
     for text in (*protocol.conditions, *protocol.training_conditions):
         if (corruption := parse_condition(text).corruption) in CORRUPTIONS:
             roots.append(CORRUPTIONS[corruption].target)

@@ -27,9 +27,11 @@ from protocols.spec import ProtocolSpec
 from protocols.split import SPLITS, read_split
 from runners import bundle
 from runners.experiment import Experiment, describe, numeric_code
+from runners.imbalance_log import ImbalanceLog
 from runners.settings import Settings
 from runners.tracking import tracker
 from runners.train import Diverged, State, fit, initialised
+from zoo.remedies import remedied
 from zoo.spec import MethodSpec, SpecError
 from zoo.streams import attended
 
@@ -123,17 +125,14 @@ def new_model(method: MethodSpec, features: dict[str, int], examples: Examples, 
         features: D of each modality that it takes.
 
     Raises:
-        ValueError: for a setting that the method does not take.
+        ValueError: for a setting that the method does not take, or a remedy that does not fit it.
     """
-    return initialised(
-        seed,
-        zoo.build,
-        method.method,
-        features=features,
-        outputs=len(examples.classes),
-        per_step=examples.per_step,
-        **method.settings,
-    )
+
+    def build() -> torch.nn.Module:
+        data = {"features": features, "outputs": len(examples.classes), "per_step": examples.per_step}
+        return remedied(zoo.build(method.method, **data, **method.settings), method.remedy)
+
+    return initialised(seed, build)
 
 
 def _parameters(model: torch.nn.Module) -> int:
@@ -181,7 +180,18 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
         name = f"{experiment.method.name} {spec.key} {experiment.split} seed {experiment.seed}"
         tracking.start(experiment.run, name, {**experiment.method.settings, **spec.budget.model_dump()})
 
+        imbalance = ImbalanceLog(
+            folder,
+            folder / CHECKPOINT,
+            model,
+            division.validation,
+            modalities,
+            size=spec.budget.batch_size,
+            device=torch.device(experiment.device),
+        )
+
         def after_epoch(row: dict) -> None:
+            imbalance.watch(row["epoch"])
             tracking.epoch(row)
             on_epoch(row)
 
@@ -204,6 +214,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             reason = str(error)
             seconds["fit"] = time.perf_counter() - started
         _write_history(state, ready / "history.csv")
+        imbalance.copy_to(ready)
         (ready / "records.jsonl").write_text(to_jsonl(records), encoding="utf-8")
         manifest = {
             "status": "failed" if reason else "completed",

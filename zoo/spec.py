@@ -7,11 +7,22 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
 import zoo
 from zoo import EVIDENCE, MODALITIES, STAGES, Method
 from zoo.parts.architecture import at_least
+from zoo.remedies.keys import NamedRemedy
 
 SPECS = Path(__file__).parent / "specs"
 
@@ -55,6 +66,7 @@ class MethodSpec(BaseModel):
     Args:
         modalities: which of a protocol's modalities it uses, all of them if not given.
         label: title, and for a composed architecture the taxonomy; moves no number.
+        remedy: of modality imbalance, around a method with uni-modal heads; see ``zoo.remedies``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,6 +76,15 @@ class MethodSpec(BaseModel):
     modalities: tuple[str, ...] | None = Field(default=None, min_length=1)
     label: Label | None = None
     settings: dict[str, JsonValue] = {}
+    remedy: NamedRemedy | None = None
+
+    @model_serializer(mode="wrap")
+    def as_before_remedies(self, dump: SerializerFunctionWrapHandler) -> dict:
+        """Nothing is said of a remedy where there is none: older runs are told apart by what they say."""
+        dumped = dump(self)
+        if dumped.get("remedy") is None:
+            dumped.pop("remedy", None)
+        return dumped
 
     @field_validator("method")
     @classmethod

@@ -21,7 +21,7 @@ from protocols.corruptions import parse_condition
 from protocols.measuring import Finding, Heads, Subject
 from protocols.metrics import Undefined
 from protocols.metrics.imbalance import ONE, discrepancy_ratio, entropy_gap, inside
-from protocols.presentation import Predict, Presenter, Streams, score
+from protocols.presentation import Presenter, Streams, score
 from protocols.suite import Suite
 
 CONDITION = "clean"
@@ -37,7 +37,7 @@ def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Fi
             yield Finding(CONDITION, name, None, len(labels), ONE)
         return
     streams = presenter.streams(modalities, parse_condition(CONDITION))
-    alone = absent_scores(subject.predict, presenter, streams, subject.size)
+    alone = {m: subject.scores(left) for m, left in each_alone(presenter, streams).items()}
     for m, scores in alone.items():
         yield Finding(CONDITION, f"inside/{m}", inside(scores, labels), len(labels))
     yield from _compared(alone, labels, "/absent")
@@ -48,9 +48,9 @@ def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Fi
             yield Finding(CONDITION, name, None, len(labels), NO_HEADS)
 
 
-def absent_scores(predict: Predict, presenter: Presenter, streams: Streams, size: int) -> Scores:
-    """modality -> (items, K) scores of the model with all other modalities absent, under the rule ``mean``."""
-    return {m: score(predict, presenter.without(streams, streams.keys() - {m}, "mean"), size) for m in streams}
+def each_alone(presenter: Presenter, streams: Streams) -> dict[str, Streams]:
+    """modality -> the streams with all others absent, under the rule ``mean``."""
+    return {m: presenter.without(streams, streams.keys() - {m}, "mean") for m in streams}
 
 
 def head_scores(heads: Heads, streams: Streams, size: int) -> Scores:

@@ -51,7 +51,8 @@ def test_a_bundle_holds_everything(short, settings):
     manifest = json.loads((place / "manifest.json").read_text())
     assert manifest["status"] == "completed" and manifest["reason"] is None
     assert set(manifest["files"]) == {p.name for p in place.iterdir()} - {"manifest.json"}
-    assert set(manifest["files"]) == {"records.jsonl", "predictions.parquet", "history.csv", "model.safetensors"}
+    files = {"records.jsonl", "predictions.parquet", "history.csv", "imbalance.csv", "model.safetensors"}
+    assert set(manifest["files"]) == files
     assert manifest["data"]["fingerprint"] == experiment.fingerprint
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
     history = pd.read_csv(place / "history.csv")
