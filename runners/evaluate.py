@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from protocols.metrics.imbalance import ogr
 from safetensors.torch import load_file
 
 from protocols.corruptions import CORRUPTIONS, parse_condition
 from protocols.measuring import FAMILIES, Finding, Subject
 from protocols.metrics import Undefined, metric
+from protocols.metrics.imbalance import ogr
 from protocols.presentation import Presenter
 from protocols.spec import ProtocolSpec
 from protocols.suite import Suite, suite_of
@@ -28,6 +28,7 @@ from runners.experiment import Experiment, code_of
 from runners.settings import Settings
 from runners.trial import divided, new_model, used
 from zoo.layers import record_attention
+from zoo.remedies.heads import head_scores
 from zoo.spec import MethodSpec
 
 FOLDER = "evaluation"  # in the bundle of the run
@@ -185,12 +186,18 @@ def _opened(
         for parameter in model.parameters():
             parameter.requires_grad_(False)  # gradients are only asked of inputs
 
-        def predict(inputs, masks):
-            return model({m: x.to(device) for m, x in inputs.items()}, {m: x.to(device) for m, x in masks.items()})
+        def on_device(function):
+            def called(inputs, masks):
+                placed = ({m: x.to(device) for m, x in streams.items()} for streams in (inputs, masks))
+                return function(*placed)
 
+            return called
+
+        heads = head_scores(model)
         return Subject(
-            predict=predict,
+            predict=on_device(model),
             model=model,
+            heads=on_device(heads) if heads else None,
             recorder=record_attention,
             untrained=lambda: subject(trained=False),
             modalities=tuple(features),
