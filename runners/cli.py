@@ -24,6 +24,7 @@ from runners.options import (
     TrackingUrl,
 )
 from runners.output import listed, print_card, print_ranking, print_rows, ranking_rows, say, until_year
+from runners.papers_cli import papers
 
 app = typer.Typer(
     name="fuseboard",
@@ -37,6 +38,7 @@ app.add_typer(data_cli.app, name="data")
 app.add_typer(weights_cli.app, name="weights")
 app.command()(evaluate)
 app.command()(bench)
+app.command()(papers)
 
 
 def main() -> None:
