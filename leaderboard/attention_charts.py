@@ -22,7 +22,7 @@ def saliency_chart(
     *,
     seconds: bool,
     word: tuple[float, float] | None = None,
-    height: int = 90,
+    height: int = 150,
 ) -> dict[str, Any]:
     """A bar a step, as high as its share.
 
@@ -58,7 +58,7 @@ def sound_chart(
     begins: Sequence[float],
     ends: Sequence[float],
     word: tuple[float, float],
-    height: int = 170,
+    height: int = 270,
 ) -> dict[str, Any]:
     """A spectrogram with heat where a model looked, and the share of each step as a line.
 

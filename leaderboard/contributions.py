@@ -1,6 +1,6 @@
 """Contribution and attention as tables: names taken apart, and runs that were trained alike set against each other."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ PAIRED = ["method", "modality", "against", "mean", "low", "high", "n"]
 
 
 def cells(
-    engine: sa.Engine, spec: ProtocolSpec, metrics: Iterable[str], conditions: Collection[str] | None = None
+    engine: sa.Engine, spec: ProtocolSpec, metrics: Sequence[str], conditions: Collection[str] | None = None
 ) -> pd.DataFrame:
     """Means with intervals of whole families of scores: what `queries.cells` gives, with their names taken apart.
 
@@ -26,8 +26,7 @@ def cells(
         metrics: keys of METRICS; everything that qualifies them comes along.
         conditions: None for all.
     """
-    frames = [queries.measured(engine, spec, name) for name in metrics]
-    values = pd.concat(frames, ignore_index=True)
+    values = queries.measured(engine, spec, tuple(metrics))
     if conditions is not None:
         values = values[values["condition"].isin(conditions)]
     return taken_apart(queries.cells(values))

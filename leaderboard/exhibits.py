@@ -1,10 +1,11 @@
 """Exhibits: examples whose saliency an evaluation kept, read from the bundle of their run."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from leaderboard.bundles import read_exhibits
 
 KINDS = ("attention", "gradient")
 
@@ -30,12 +31,13 @@ class Exhibit:
 
 
 def read(roots: Sequence[Path], bundle: str) -> list[Exhibit]:
-    """Exhibits of a run from the first root that holds its evaluation; none where none does."""
-    for root in roots:
-        path = Path(root) / bundle / "evaluation" / "exhibits.json"
-        if path.is_file():
-            return [_exhibit(told) for told in json.loads(path.read_text(encoding="utf-8"))]
-    return []
+    """Exhibits of a run from the first root that holds any; none where none does.
+
+    Raises:
+        BundleError: if the file was altered or cut short.
+    """
+    found = (read_exhibits(Path(root) / bundle) for root in roots)
+    return [_exhibit(told) for told in next(filter(None, found), [])]
 
 
 def _exhibit(told: dict[str, Any]) -> Exhibit:

@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 HEAT = (213, 94, 0)  # Okabe and Ito's vermilion, #D55E00
 INK = (119, 119, 119)  # reads on a light and on a dark page
-PER_ROW = 7
+PER_ROW = 5
 SCALE = 2  # screen pixels of one pixel of the clip
-GAP, BORDER, BAR, TEXT = 10, 7, 30, 24  # pixels: between cells, heat around, bar below, time below
+GAP, BORDER, BAR, TEXT = 10, 7, 30, 30  # pixels: between cells, heat around, bar below, time below
 STRONGEST = 0.6  # share of heat over the pixels of the step with the largest weight
 
 
@@ -62,7 +62,7 @@ def _cell(frame: np.ndarray, seen: tuple[slice, slice], heat: float | None, time
         top, bottom, filled = foot + 4, foot + BAR - 4, BORDER + round(heat * (width - 1))
         draw.rectangle((BORDER, top, width + BORDER - 1, bottom), outline=(*INK, 255))
         draw.rectangle((BORDER, top, filled, bottom), fill=(*HEAT, 255))
-    font = ImageFont.load_default(20)
+    font = ImageFont.load_default(26)
     draw.text((cell.width / 2, cell.height), time, fill=(*INK, 255), font=font, anchor="md")
     return cell
 

@@ -8,20 +8,22 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard.charts import DASHES, REFERENCE, SERIES, SHAPES
+from leaderboard.charts import DASHES, REFERENCE, SHAPES
 from leaderboard.figures import interval_text
 from protocols.metrics import metric as metric_card
 
 MODALITIES = {"audio": ("#0072B2", "circle"), "video": ("#D55E00", "diamond"), "text": ("#009E73", "square")}
+# Others begin with colours that no modality has.
+OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#777777", "#0072B2", "#D55E00", "#009E73")
 ROW = 17  # pixels of one dot's row
-LEGEND = {"orient": "top", "title": None, "columns": 3, "labelLimit": 260}
+LEGEND_ROW = 21  # pixels
 
 
 def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Colour and shape of each name: modalities have their own, others take the next."""
     if all(name in MODALITIES for name in names):
         return {name: MODALITIES[name] for name in names}
-    return {name: (SERIES[i % len(SERIES)], SHAPES[i % len(SHAPES)]) for i, name in enumerate(names)}
+    return {name: (OTHERS[i % len(OTHERS)], SHAPES[i % len(SHAPES)]) for i, name in enumerate(names)}
 
 
 def points(cells: pd.DataFrame, **named: str) -> list[dict[str, Any]]:
@@ -47,6 +49,7 @@ def dots(
     groups: Sequence[str],
     *,
     zero: bool = False,
+    domain: Sequence[float] | None = None,
     hollow: Iterable[str] = (),
 ) -> dict[str, Any]:
     """One row a name, in it one dot with its interval a group, the groups one above the other.
@@ -56,6 +59,7 @@ def dots(
         title: of the axis.
         groups: in the order of the dots within a row.
         zero: draw the line of zero.
+        domain: of the values; as far as they go by default.
         hollow: groups drawn without filling: what a value is compared with.
     """
     look = looks(groups)
@@ -63,19 +67,20 @@ def dots(
         "y": {"field": "row", "type": "nominal", "sort": list(order), "title": None, "axis": _rows_axis()},
         "yOffset": {"field": "group", "type": "nominal", "sort": list(groups)},
     }
-    colour = {"field": "group", "scale": _scale(look, 0), "legend": LEGEND}
-    shape = {"field": "group", "scale": _scale(look, 1), "legend": LEGEND}
+    colour = {"field": "group", "scale": _scale(look, 0), "legend": _legend(groups)}
+    shape = {"field": "group", "scale": _scale(look, 1), "legend": _legend(groups)}
+    mean, low = (_axis(end, metric, title, domain) for end in ("mean", "low"))
     layers = [
         {
             "mark": {"type": "rule", "strokeWidth": 2},
-            "encoding": {**y, "x": _axis("low", metric, title), "x2": {"field": "high"}, "color": colour},
+            "encoding": {**y, "x": low, "x2": {"field": "high"}, "color": colour},
         },
         {
             "mark": {"type": "point", "filled": True, "size": 75, "opacity": 1},
             "transform": [{"filter": {"field": "group", "oneOf": [g for g in groups if g not in set(hollow)]}}],
             "encoding": {
                 **y,
-                "x": _axis("mean", metric, title),
+                "x": mean,
                 "color": colour,
                 "shape": shape,
                 "tooltip": _told("row", "group"),
@@ -105,7 +110,7 @@ def lines(
     domain: Sequence[float] | None = None,
     dashed: Sequence[str] = (),
     across: str | None = None,
-    height: int = 220,
+    height: int = 170,
 ) -> dict[str, Any]:
     """Lines over severities, each with the band of its interval.
 
@@ -115,18 +120,19 @@ def lines(
         domain: of the values, so that charts side by side can be compared.
         dashed: groups drawn with a dash: controls.
         across: title of the axis of severities.
+        height: pixels of the plot, without the legend above and the names of the severities below.
     """
     look = looks(groups)
     dash = {g: DASHES[1 + dashed.index(g) % 2] if g in dashed else DASHES[0] for g in groups}
     x = {"field": "at", "type": "ordinal", "sort": list(order), "title": across, "axis": {"labelAngle": -35}}
     x |= {"scale": {"padding": 0.3}}
-    colour = {"field": "group", "scale": _scale(look, 0), "legend": LEGEND}
-    shape = {"field": "group", "scale": _scale(look, 1), "legend": LEGEND}
+    colour = {"field": "group", "scale": _scale(look, 0), "legend": _legend(groups)}
+    shape = {"field": "group", "scale": _scale(look, 1), "legend": _legend(groups)}
     stroke = {"field": "group", "scale": {"domain": list(dash), "range": list(dash.values())}, "legend": None}
     mean, low = (_axis(end, metric, title, domain) for end in ("mean", "low"))
     return {
         "data": {"values": list(rows)},
-        "height": height,
+        "height": height + LEGEND_ROW * -(-len(groups) // _legend(groups)["columns"]) + (75 if across else 55),
         "layer": [
             {
                 "mark": {"type": "area", "opacity": 0.18},
@@ -196,6 +202,13 @@ def _axis(field: str, metric: str, title: str, domain: Sequence[float] | None = 
         "axis": axis | {"tickCount": 5, "titleLimit": 300},
         "scale": scale,
     }
+
+
+def _legend(names: Sequence[str]) -> dict[str, Any]:
+    """In as many columns as fit over the plot on a telephone."""
+    longest = max(map(len, names), default=0)
+    columns = 3 if longest <= 7 else 2 if longest <= 13 else 1
+    return {"orient": "top", "title": None, "columns": columns, "labelLimit": 260, "symbolOpacity": 1}
 
 
 def _rows_axis() -> dict[str, Any]:

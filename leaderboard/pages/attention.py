@@ -1,0 +1,339 @@
+"""Where methods look, how much that moves when another modality is disturbed, and whether it says why they decide."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import sqlalchemy as sa
+import streamlit as st
+
+from leaderboard import clips, contributions, exhibits, film, queries
+from leaderboard.attention_charts import saliency_chart, sound_chart
+from leaderboard.contributions import cells
+from leaderboard.exhibits import Exhibit
+from leaderboard.figures import metric_title
+from leaderboard.interval_charts import dots, lines, points
+from leaderboard.score_tables import height, reasons_table, scores_table, texts
+from leaderboard.session import (
+    bundle_roots,
+    choose,
+    choose_several,
+    open_store,
+    plain,
+    require_evaluation,
+    require_protocols,
+)
+from protocols.datasets import logmel
+from protocols.spec import ProtocolSpec
+from protocols.suite import Suite
+
+SHOWN = 4  # methods before a person chooses
+MODALITIES = ("audio", "video", "text")
+MAPS = ("attention_share", "attention_entropy", "attention_cells", "attention_sparsity")
+DRIFT = ("drift", "drift_area", "share_drift")
+FAITHFUL = {
+    "comprehensiveness": "drop of the prediction without the cells of most weight: higher is better",
+    "sufficiency": "drop of the prediction with those cells only: lower is better",
+    "deletion_auc": "prediction while cells are deleted, most weight first: lower is better",
+    "insertion_auc": "prediction while cells are inserted, most weight first: higher is better",
+}
+RANKS = ("gradient_tau", "random_tau")
+SALIENCY = ("attention", "gradient", "random")
+CONTROLS = {
+    "": "drift",
+    "unchanged": "same answer",
+    "changed": "other answer",
+    "gradient": "gradients",
+    "same": "itself",
+    "random": "untrained",
+    "retest": "same input",
+}
+DASHED = ("itself", "untrained", "same input")
+KINDS = {"attention": "attention weights", "gradient": "gradient × input"}
+
+
+def main() -> None:
+    engine = open_store()
+    specs = require_protocols(engine)
+    title = st.container()
+    left, middle = st.columns([1, 1])
+    spec = specs[choose("Protocol", list(specs), "protocol", place=left)]
+    title.header("Attention behaviour")
+    title.caption(plain(f"{spec.title}. Where methods look, whether that is stable, and whether it explains anything."))
+    suite, measured = require_evaluation(engine, spec)
+    condition = choose("Condition", suite.attention.conditions, "condition", place=middle)
+    ranked, alone = contributions.methods(engine, spec)
+    options = [name for name in ranked if name in measured]
+    maps = cells(engine, spec, MAPS)
+    with_maps = [name for name in options if name in set(maps["method"]) and name not in alone]
+    chosen = choose_several("Methods", options, (with_maps or options)[:SHOWN], "methods")
+    show_exhibits(engine, spec, condition, options, with_maps)
+    if not chosen:
+        st.info("Choose one method at least.")
+        return
+    show_maps(maps[maps["method"].isin(chosen)], spec, condition, chosen)
+    show_drift(engine, spec, suite, chosen)
+    show_faithfulness(engine, spec, condition, chosen)
+    show_undefined(engine, spec, chosen)
+
+
+def show_exhibits(
+    engine: sa.Engine, spec: ProtocolSpec, condition: str, options: Sequence[str], with_maps: Sequence[str]
+) -> None:
+    """One example as two methods see it, over the clip where it is at hand."""
+    shown = _kept(engine, spec, condition)
+    names = sorted(shown, key=lambda name: (name not in with_maps, options.index(name)))
+    if not names:
+        return
+    st.subheader("One example, two methods")
+    columns = st.columns(4)
+    left = choose("Left", names, "left", place=columns[0])
+    others = [name for name in names if name != left] or [left]
+    right = choose("Right", others, "right", place=columns[1])
+    common = [example for example in shown[left] if example in shown[right]]
+    if not common:
+        st.info("These two methods have no example in common.")
+        return
+    labels = {example: f"{example}: {shown[left][example].label}" for example in common}
+    example = choose("Example", common, "example", labels.get, place=columns[2])
+    kind = choose("Saliency", exhibits.KINDS, "saliency", KINDS.get, place=columns[3])
+    clip = show_clip(spec, example, condition)
+    for place, name in zip(st.columns(2, gap="large"), (left, right), strict=True):
+        with place:
+            show_exhibit(name, shown[name][example], spec, kind, clip)
+    st.caption(
+        "Heat is relative to the step of most weight of the same method, so compare where it lies, not how strong it "
+        "is. Attention weights tell where a model reads, not what it does with what it read: see the faithfulness "
+        "further down. One run of each method is shown, the one with the lowest seed."
+    )
+
+
+def _kept(engine: sa.Engine, spec: ProtocolSpec, condition: str) -> dict[str, dict[str, Exhibit]]:
+    """Method -> example -> what the run with the lowest seed, or first fold, made of it."""
+    kept = queries.current_runs(engine, spec.key)[0]
+    measured = queries.evaluated(engine, spec).merge(kept[["run", "split", "seed"]], on="run")
+    found = {}
+    for name, runs in measured.sort_values(["split", "seed"]).groupby("method"):
+        own = exhibits.read(bundle_roots(), runs["bundle"].iloc[0])
+        if here := {exhibit.id: exhibit for exhibit in own if exhibit.condition == condition}:
+            found[name] = here
+    return found
+
+
+@st.cache_data(show_spinner="Reading the clip", max_entries=32)
+def _read_clip(root: Path | None, _spec: ProtocolSpec, key: str, example: str, condition: str) -> clips.Clip:
+    return clips.read(root, _spec, example, condition)
+
+
+def show_clip(spec: ProtocolSpec, example: str, condition: str) -> clips.Clip | None:
+    """The clip to play, and the sound of the example as the models heard it; None where there is none, and why."""
+    root = os.environ.get("FUSEBOARD_DATA_ROOT")
+    try:
+        clip = _read_clip(Path(root) if root else None, spec, spec.key, example, condition)
+    except clips.NoClip as why:
+        st.info(plain(str(why)))
+        return None
+    left, right = st.columns([1, 2])
+    left.video(clip.path.read_bytes(), start_time=int(clip.begin))
+    sentence = [plain(text) for text, _, _ in clip.words]
+    sentence[clip.spoken] = f"**{sentence[clip.spoken]}**"
+    _, start, stop = clip.words[clip.spoken]
+    with right:
+        st.markdown(f"The clip says “{' '.join(sentence)}”.")
+        st.markdown(
+            f"The models are given {clip.begin:.2f} s to {clip.end:.2f} s of it: the word from {start:.2f} s to "
+            f"{stop:.2f} s, between the dashed lines, with a margin on both sides. What they hear"
+            f"{', noise included' if clip.altered else ''}:"
+        )
+        loudest = max(1.0, float(abs(clip.samples).max()))
+        st.audio(clip.samples / loudest, sample_rate=logmel.SAMPLE_RATE)
+    return clip
+
+
+def show_exhibit(name: str, exhibit: Exhibit, spec: ProtocolSpec, kind: str, clip: clips.Clip | None) -> None:
+    right = "right" if exhibit.predicted == exhibit.label else f"wrong: it is {exhibit.label}"
+    st.markdown(f"#### {plain(name)}")
+    st.markdown(f"Says **{plain(exhibit.predicted)}** with {100 * exhibit.probability:.0f} % ({plain(right)}).")
+    parts = ", ".join(f"{m} {100 * share:.0f} %" for m, share in exhibit.share.items())
+    st.caption(f"Attention rollout: {parts}." if parts else "No attention to roll out.")
+    weights = exhibit.saliency[kind]
+    for modality in [m for m in MODALITIES if m in spec.modalities]:
+        own = weights.get(modality)
+        if own is None:
+            st.caption(f"No {KINDS[kind]} over the steps of {modality} in this model.")
+        show_saliency(modality, own, clip)
+
+
+def show_saliency(modality: str, weights: list[float] | None, clip: clips.Clip | None) -> None:
+    """Over the medium where there is one, else over the steps alone."""
+    if clip is not None and modality in ("audio", "video"):
+        begins, ends = clip.times(modality)
+        if weights is None or len(weights) == len(begins):
+            show_over_clip(modality, weights, clip, begins, ends)
+            return
+    if weights is None:
+        return
+    if len(weights) == 1:
+        st.caption(f"{modality}: one step only, so there is nothing to tell apart in time.")
+        return
+    steps = range(1, len(weights) + 1)
+    chart = saliency_chart(
+        weights, [s - 0.5 for s in steps], [s + 0.5 for s in steps], f"share of {modality}", seconds=False
+    )
+    st.vega_lite_chart(chart)
+
+
+def show_over_clip(
+    modality: str, weights: list[float] | None, clip: clips.Clip, begins: Sequence[float], ends: Sequence[float]
+) -> None:
+    word = clip.words[clip.spoken][1:]
+    if modality == "video":
+        st.image(film.film(clip.frames, clip.seen, weights, begins), width="stretch")
+        if weights is not None:
+            st.caption(
+                f"The frames; models see what the white box holds. A full bar is {100 * max(weights):.0f} % of the "
+                "saliency on video."
+            )
+    else:
+        picture = film.spectrogram_url(clip.spectrogram)
+        st.vega_lite_chart(sound_chart(picture, weights, begins, ends, word))
+        if weights is not None:
+            st.caption(
+                "The sound as log-mel energies, loud is dark. The line is the share of each 10 ms; its highest point "
+                f"is {100 * max(weights):.0f} % of the saliency on audio."
+            )
+
+
+def show_maps(maps: pd.DataFrame, spec: ProtocolSpec, condition: str, chosen: Sequence[str]) -> None:
+    st.subheader("Where attention goes")
+    here = maps[maps["condition"] == condition]
+    if here.empty:
+        st.info("None of these methods has attention under this condition; the end of the page says why.")
+        return
+    share, entropy = (here[here["base"] == base] for base in ("attention_share", "attention_entropy"))
+    present = [name for name in chosen if name in set(here["method"])]
+    modalities = [m for m in MODALITIES if m in spec.modalities]
+    left, right = st.columns(2)
+    with left:
+        if len(share):
+            rows = points(share, row="method", group="of")
+            st.vega_lite_chart(dots(rows, "attention_share", "share by rollout", present, modalities, domain=(0, 1)))
+            st.caption(
+                "Share of each modality in the attention that reaches the output, rolled out over all layers, self and "
+                "cross attention together. It follows weights only: values and residuals of another size can undo it."
+            )
+    with right:
+        if len(entropy):
+            links = sorted(set(entropy["of"]))
+            rows = points(entropy, row="of", group="method")
+            st.vega_lite_chart(dots(rows, "attention_entropy", "entropy / log n", links, present))
+            st.caption(
+                "Entropy of the rows of each map, query ← key: 100 % is attention that is spread evenly, and so "
+                "chooses nothing; 0 % is all weight on one step."
+            )
+    show_table(texts(here, MAPS, but=condition), chosen)
+
+
+def show_drift(engine: sa.Engine, spec: ProtocolSpec, suite: Suite, chosen: Sequence[str]) -> None:
+    found = cells(engine, spec, DRIFT)
+    found = found[found["method"].isin(chosen)]
+    if found.empty:
+        return
+    st.subheader("Cross-modal saliency drift")
+    st.caption(
+        "How far the saliency on one modality moves when another one is disturbed: Jensen-Shannon divergence, as a "
+        "share of the largest one possible (1 bit). It is a definition of this board. No drift can mean a robust "
+        "model, or a path between the modalities that carries nothing: read it beside InterSHAP and the EMAP gap on "
+        "the page Contribution."
+    )
+    left, right = st.columns(2)
+    sweep = choose("Disturbed by", suite.attention.drifts, "sweep", place=left)
+    conditions = [f"{sweep}/{severity}" for severity in suite.sweeps[sweep]]
+    disturbed = sweep.partition("/")[0]
+    curves = found[(found["base"] == "drift") & found["condition"].isin(conditions)]
+    watched = [m for m in MODALITIES if m in set(curves["of"]) - {disturbed}]
+    if not watched:
+        st.info("No method of these has a drift under this disturbance; the end of the page says why.")
+        return
+    modality = choose("Watched", watched, "watched", place=right)
+    severities = list(suite.sweeps[sweep])
+    curves = curves.assign(severity=curves["condition"].str.removeprefix(f"{sweep}/"))
+    own = curves[(curves["of"] == modality) | ((curves["of"] == disturbed) & (curves["detail"] == "same"))]
+    show_drift_curves(own, severities, [name for name in chosen if name in set(own["method"])], modality, sweep)
+    sums = found[(found["base"] != "drift") & found["condition"].isin([sweep, *conditions])]
+    show_table(texts(sums, ("drift_area", "share_drift")), chosen)
+
+
+def show_drift_curves(
+    own: pd.DataFrame, severities: Sequence[str], present: Sequence[str], modality: str, sweep: str
+) -> None:
+    rows = points(own, at="severity", method="method", control="detail")
+    rows = [row | {"control": CONTROLS.get(row["control"], row["control"])} for row in rows]
+    across = f"{sweep}, mild to severe"
+    together = [row | {"group": row["method"]} for row in rows if row["control"] == CONTROLS[""]]
+    if together:
+        names = [name for name in present if any(row["group"] == name for row in together)]
+        st.vega_lite_chart(lines(together, "drift", f"drift of {modality}", severities, names, across=across))
+    top = max([row["high"] or row["mean"] for row in rows], default=1)
+    order = [told for told in CONTROLS.values() if any(row["control"] == told for row in rows)]
+    for start in range(0, len(present), 2):
+        for place, name in zip(st.columns(2), present[start : start + 2], strict=False):
+            method = [row | {"group": row["control"]} for row in rows if row["method"] == name]
+            controls = [told for told in order if any(row["group"] == told for row in method)]
+            with place:
+                st.markdown(f"**{plain(name)}** and its controls")
+                dashed = [told for told in controls if told in DASHED]
+                chart = lines(method, "drift", "drift", severities, controls, domain=(0, top), dashed=dashed)
+                st.vega_lite_chart(chart)
+    st.caption(
+        "Bands are 95% t intervals over runs. Same answer, other answer: only examples whose prediction stays, or "
+        "changes; drift under the same answer is a change of explanation without a change of mind. Gradients: the same "
+        "of gradient × input. Dashed are controls. Itself: the disturbed modality, which should move more. Untrained: "
+        "random weights, what the architecture does alone. Same input: shown twice, which must give 0."
+    )
+
+
+def show_faithfulness(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen: Sequence[str]) -> None:
+    found = cells(engine, spec, (*FAITHFUL, *RANKS), [condition])
+    found = found[found["method"].isin(chosen)]
+    if found.empty:
+        return
+    st.subheader("Does saliency say why the model decides?")
+    present = [name for name in chosen if name in set(found["method"])]
+    pairs = list(FAITHFUL.items())
+    for start in range(0, len(pairs), 2):
+        for place, (base, told) in zip(st.columns(2), pairs[start : start + 2], strict=True):
+            own = found[(found["base"] == base) & found["of"].isin(SALIENCY) & (found["detail"] == "")]
+            if own.empty:
+                continue
+            with place:
+                rows = points(own, row="method", group="of")
+                groups = [kind for kind in SALIENCY if kind in set(own["of"])]
+                chart = dots(rows, base, metric_title(base).lower(), present, groups, hollow=["random"])
+                st.vega_lite_chart(chart)
+                st.caption(f"{metric_title(base)}: {told}.")
+    st.caption(
+        "Random is the control: the same test with cells in random order. Where attention is no better than random, "
+        "its map is no explanation, however plausible it looks. Removing cells also makes inputs that no model was "
+        "trained on, so compare the three, not one number with another paper's."
+    )
+    show_table(texts(found, RANKS, but=condition), chosen)
+
+
+def show_table(said: list[tuple[str, str, str]], chosen: Sequence[str]) -> None:
+    if said:
+        present = [name for name in chosen if name in {method for _, method, _ in said}]
+        table = scores_table(said, present)
+        st.dataframe(table, height=height(table, 12))
+
+
+def show_undefined(engine: sa.Engine, spec: ProtocolSpec, chosen: Sequence[str]) -> None:
+    why = queries.undefined(engine, spec, (*MAPS, *DRIFT, *FAITHFUL, *RANKS))
+    table = reasons_table(why[why["method"].isin(chosen)])
+    if len(table):
+        with st.expander(f"Scores without a value, and why: {len(table)}"):
+            st.dataframe(table, hide_index=True)
+
+
+main()
