@@ -83,7 +83,7 @@ def explain(
         values = _values(predict, [examples[i] for i in rows], designs, players)
         borders = np.cumsum(list(players.values()))[:-1]
         for i, one, value in zip(rows, designs, values, strict=True):
-            found[i] = dict(zip(players, np.split(one.weights @ value, borders), strict=True))
+            found[i] = dict(zip(players, np.split(one.credit(value), borders), strict=True))
     return found
 
 

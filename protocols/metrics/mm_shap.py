@@ -18,23 +18,32 @@ import numpy as np
 from protocols.metrics import Undefined
 
 EXACT = 8  # players up to which every coalition is taken: 256 at most
-RESOLUTION = 1e-6  # credit below this is rounding: values come from scores in float32
+RESOLUTION = 1e-6  # credit up to this is rounding, and counts as none: values come from scores in float32
 
 
 @dataclass(frozen=True)
 class Design:
-    """Which coalitions to evaluate, and how their values make the credit of each player: ``weights @ values``.
-
-    Every player's weights over a chain from the empty to the full coalition telescope, so the credits of all
-    players add up to v(all) - v(none) whatever the values are.
+    """Which coalitions to evaluate, and how their values make the credit of each player.
 
     Args:
         coalitions: (R, P) bool, no two alike, the empty and the full one among them.
-        weights: (P, R).
+        players: (G,) who joins in each gain. before, after: (G,) rows of ``coalitions``.
+        weights: (G,) adding up to 1 for each player.
     """
 
     coalitions: np.ndarray
+    players: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
     weights: np.ndarray
+
+    def credit(self, values: np.ndarray) -> np.ndarray:
+        """(R,) values -> (P,) weighted mean gains. They add up to v(all) - v(none), up to rounding.
+
+        A player that changes nothing gets exactly 0.
+        """
+        gains = self.weights * (values[self.after] - values[self.before])
+        return np.bincount(self.players, gains, minlength=self.coalitions.shape[1])
 
 
 def design(players: int, pairs: int, rng: np.random.Generator) -> Design:
@@ -49,11 +58,11 @@ def design(players: int, pairs: int, rng: np.random.Generator) -> Design:
 
 def exact(players: int) -> Design:
     """Every coalition, with Shapley's weights |S|! (P - |S| - 1)! / P! for a player that joins S."""
-    coalitions = (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
-    joins = np.array([factorial(s) * factorial(players - s - 1) / factorial(players) for s in range(players)])
-    sizes = coalitions.sum(1)
-    gained, lost = joins[sizes - 1], -joins[np.minimum(sizes, players - 1)]  # with the player in it, and without
-    return Design(coalitions, np.where(coalitions, gained[:, None], lost[:, None]).T)
+    numbers = np.arange(2**players)  # bit p of a row's number tells whether player p is there
+    coalitions = (numbers[:, None] >> np.arange(players) & 1).astype(bool)
+    before, joining = np.nonzero(~coalitions)
+    weights = np.array([factorial(s) * factorial(players - s - 1) / factorial(players) for s in range(players)])
+    return Design(coalitions, joining, before, before + (1 << joining), weights[coalitions[before].sum(1)])
 
 
 def sampled(players: int, pairs: int, rng: np.random.Generator) -> Design:
@@ -62,22 +71,18 @@ def sampled(players: int, pairs: int, rng: np.random.Generator) -> Design:
     Unbiased. A coalition that several orders pass, the empty and the full one above all, is evaluated once.
     """
     forward = [rng.permutation(players) for _ in range(pairs)]
-    orders = [*forward, *(order[::-1] for order in forward)]
     rows: dict[bytes, int] = {}
-    steps = []  # player, row before it joined, row after
-    for order in orders:
+    gains = []
+    for order in (*forward, *(order[::-1] for order in forward)):
         present = np.zeros(players, dtype=bool)
         before = rows.setdefault(present.tobytes(), len(rows))
         for player in order:
             present[player] = True
             after = rows.setdefault(present.tobytes(), len(rows))
-            steps.append((player, before, after))
+            gains.append((player, before, after))
             before = after
-    weights = np.zeros((players, len(rows)))
-    who, before, after = np.array(steps).T
-    np.add.at(weights, (who, after), 1 / len(orders))
-    np.add.at(weights, (who, before), -1 / len(orders))
-    return Design(np.frombuffer(b"".join(rows), dtype=bool).reshape(-1, players), weights)
+    coalitions = np.frombuffer(b"".join(rows), dtype=bool).reshape(-1, players)
+    return Design(coalitions, *np.array(gains).T, np.full(len(gains), 1 / (2 * pairs)))
 
 
 def present(coalitions: np.ndarray, steps: int) -> np.ndarray:
@@ -105,10 +110,10 @@ def share(credit: Mapping[str, np.ndarray], modality: str, *, mean: bool = False
     """
     if len(credit) < 2:
         raise Undefined(f"a share needs two modalities; the model uses {', '.join(credit)} alone")
-    sums = {m: float(np.abs(phi).sum()) for m, phi in credit.items()}
-    if not np.isfinite(sum(sums.values())):
+    if not all(np.isfinite(phi).all() for phi in credit.values()):
         raise Undefined("the model's scores are not finite where windows are taken away")
-    if sum(sums.values()) <= RESOLUTION:
+    sums = {m: float(np.abs(phi[np.abs(phi) > RESOLUTION]).sum()) for m, phi in credit.items()}
+    if not any(sums.values()):
         raise Undefined("no player has credit: taking windows away does not change the prediction")
     sizes = {m: s / len(credit[m]) for m, s in sums.items()} if mean else sums
     return sizes[modality] / sum(sizes.values())
