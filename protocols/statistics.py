@@ -122,3 +122,174 @@ def rank_ranges(values: Mapping[str, Mapping], higher_is_better: bool, alpha: fl
         won[winner] += 1
         lost[loser] += 1
     return {m: RankRange(1 + lost[m], len(methods) - won[m]) for m in methods}
+
+
+class Equivalence(NamedTuple):
+    """Two one-sided tests: ``p`` below alpha says that the mean difference lies within the margin."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def equivalence(first: Sequence[float], second: Sequence[float], margin: float, alpha: float = 0.05) -> Equivalence:
+    """Paired equivalence test, Schuirmann (1987): is the mean difference smaller than ``margin`` either way?
+
+    The interval is the one of confidence 1 - 2 alpha that lies inside the margin exactly when p < alpha.
+
+    Args:
+        first, second: (n,) values, pair by pair.
+        margin: largest difference that nobody would mind, in the unit of the values.
+
+    Raises:
+        ValueError: for fewer than three pairs or a margin that is not positive.
+    """
+    from scipy.special import stdtr, stdtrit
+
+    if margin <= 0:
+        raise ValueError(f"margin is {margin}; wanted a difference above 0.")
+    differences = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    n = differences.size
+    if n < MIN_PAIRS:
+        raise ValueError(f"{n} pairs say nothing of equivalence; wanted {MIN_PAIRS} or more.")
+    mean, error = float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(n))
+    half = float(stdtrit(n - 1, 1 - alpha)) * error
+    if error == 0:
+        return Equivalence(mean, mean, mean, float(abs(mean) >= margin))
+    p = max(stdtr(n - 1, (mean - margin) / error), stdtr(n - 1, -(mean + margin) / error))
+    return Equivalence(mean, mean - half, mean + half, float(p))
+
+
+def minimum_detectable_difference(deviation: float, n: int, alpha: float = 0.05, power: float = 0.8) -> float:
+    """The smallest true mean difference that a two-sided paired t test finds with the stated power.
+
+    Args:
+        deviation: standard deviation of the paired differences.
+        n: pairs.
+
+    Raises:
+        ValueError: for fewer than three pairs or a negative deviation.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import nct, t
+
+    if n < MIN_PAIRS or deviation < 0:
+        raise ValueError(f"{n} pairs with deviation {deviation}; wanted {MIN_PAIRS} pairs or more and no negative one.")
+    if deviation == 0:
+        return 0.0
+    critical = t.ppf(1 - alpha / 2, n - 1)
+
+    def missing(shift: float) -> float:
+        return nct.sf(critical, n - 1, shift) + nct.cdf(-critical, n - 1, shift) - power
+
+    enough = 1.0
+    while missing(enough) < 0:  # the noncentral t is not finite far out, so the end is looked for from below
+        enough *= 1.5
+    return float(brentq(missing, 1e-9, enough) * deviation / np.sqrt(n))
+
+
+def paired_bootstrap(
+    first: np.ndarray, second: np.ndarray, rng: np.random.Generator, draws: int = 2000, confidence: float = 0.95
+) -> Interval:
+    """Percentile bootstrap of a mean difference over examples and seeds at once, both drawn with replacement.
+
+    The same examples and seeds are drawn for both methods: what moves both moves neither.
+
+    Args:
+        first, second: (S, N) score of each seed on each example, in one order.
+
+    Raises:
+        ValueError: if the shapes differ or are not (S, N).
+    """
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if first.shape != second.shape or first.ndim != 2 or first.size == 0:
+        raise ValueError(f"wanted two arrays (S, N) of one shape, got {first.shape} and {second.shape}.")
+    difference = first - second
+    seeds, examples = difference.shape
+    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds  # (draws, S)
+    by_example = rng.multinomial(examples, np.full(examples, 1 / examples), size=draws) / examples  # (draws, N)
+    means = np.einsum("ds,ds->d", by_seed, by_example @ difference.T)
+    low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(float(difference.mean()), float(low), float(high), examples)
+
+
+class CriticalDifference(NamedTuple):
+    """Mean ranks over blocks, and how far two of them must lie apart; ``p`` is Friedman's."""
+
+    ranks: dict[str, float]
+    difference: float
+    p: float
+
+
+def critical_difference(
+    values: Mapping[str, Sequence[float]], higher_is_better: bool, alpha: float = 0.05
+) -> CriticalDifference:
+    """Friedman's test and Nemenyi's critical difference, Demsar (2006): ranks of methods over data sets.
+
+        CD = q(alpha, k) / sqrt(2) * sqrt(k (k + 1) / (6 b))
+
+    Args:
+        values: method -> (b,) one value a block (data set, or seed), blocks in one order. Ties share their mean rank.
+
+    Raises:
+        ValueError: for fewer than three methods or two blocks, or unequal lengths.
+    """
+    from scipy.stats import chi2, rankdata, studentized_range
+
+    names = list(values)
+    lengths = {len(values[name]) for name in names}
+    if len(names) < 3 or len(lengths) != 1 or min(lengths) < 2:
+        raise ValueError(f"{len(names)} methods over {sorted(lengths)} blocks; wanted 3 or more over 2 or more.")
+    table = np.array([values[name] for name in names], dtype=float)  # (k, b)
+    k, blocks = table.shape
+    ranks = rankdata(-table if higher_is_better else table, axis=0)
+    ties = sum((count**3 - count).sum() for column in ranks.T for count in [np.unique(column, return_counts=True)[1]])
+    correction = 1 - ties / (blocks * k * (k * k - 1))
+    statistic = 12 / (blocks * k * (k + 1)) * np.square(ranks.sum(1)).sum() - 3 * blocks * (k + 1)
+    p = 1.0 if correction == 0 else float(chi2.sf(statistic / correction, k - 1))
+    apart = studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * blocks))
+    return CriticalDifference(dict(zip(names, ranks.mean(1).tolist(), strict=True)), float(apart), p)
+
+
+class Pooled(NamedTuple):
+    """A random-effects mean over studies.
+
+    ``tau2`` is the variance between studies, ``i2`` the share of the variation that is between them, ``q_p``
+    the p value of Cochran's Q.
+    """
+
+    mean: float
+    low: float
+    high: float
+    tau2: float
+    i2: float
+    q_p: float
+    n: int
+
+
+def random_effects(effects: Sequence[float], variances: Sequence[float], confidence: float = 0.95) -> Pooled:
+    """DerSimonian and Laird (1986) between-study variance with the interval of Hartung and Knapp (2001).
+
+    Args:
+        effects: (n,) one effect a study, here a data set: a mean paired difference, say.
+        variances: (n,) squared standard error of each.
+
+    Raises:
+        ValueError: for fewer than two studies or a variance that is not positive.
+    """
+    from scipy.stats import chi2, t
+
+    y, v = np.asarray(effects, dtype=float), np.asarray(variances, dtype=float)
+    if y.shape != v.shape or y.size < 2 or (v <= 0).any():
+        raise ValueError(f"effects {y.shape} and variances {v.shape}: wanted two or more studies, variances above 0.")
+    n, fixed = y.size, 1 / v
+    q = float(np.sum(fixed * np.square(y - np.average(y, weights=fixed))))
+    scale = fixed.sum() - np.square(fixed).sum() / fixed.sum()
+    tau2 = max(0.0, (q - (n - 1)) / scale)
+    weights = 1 / (v + tau2)
+    mean = float(np.average(y, weights=weights))
+    error = np.sqrt(np.sum(weights * np.square(y - mean)) / ((n - 1) * weights.sum()))
+    half = float(t.ppf(0.5 + confidence / 2, n - 1) * error)
+    i2 = max(0.0, (q - (n - 1)) / q) if q > 0 else 0.0
+    return Pooled(mean, mean - half, mean + half, tau2, i2, float(chi2.sf(q, n - 1)), n)

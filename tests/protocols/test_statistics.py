@@ -4,7 +4,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from protocols.statistics import bootstrap_interval, holm, paired_p, rank_ranges, t_interval
+from protocols.statistics import (
+    bootstrap_interval,
+    critical_difference,
+    equivalence,
+    holm,
+    minimum_detectable_difference,
+    paired_bootstrap,
+    paired_p,
+    random_effects,
+    rank_ranges,
+    t_interval,
+)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
 
 
 def test_t_interval_by_hand():
@@ -121,3 +137,78 @@ def test_false_separations_stay_rare():
         values = {str(m): dict(enumerate(rng.normal(size=5))) for m in range(6)}
         wrong += any(r != (1, 6) for r in rank_ranges(values, higher_is_better=True).values())
     assert wrong <= 20
+
+
+def test_equivalence_agrees_with_two_one_sided_t_tests(rng):
+    from scipy.stats import ttest_1samp
+
+    a, b = rng.normal(0.80, 0.01, 12), rng.normal(0.801, 0.01, 12)
+    found = equivalence(a, b, 0.02)
+    upper = ttest_1samp(a - b, 0.02, alternative="less").pvalue
+    lower = ttest_1samp(a - b, -0.02, alternative="greater").pvalue
+    assert found.p == pytest.approx(max(upper, lower), rel=1e-9)
+    assert (found.p < 0.05) == (-0.02 < found.low and found.high < 0.02)
+    with pytest.raises(ValueError, match="3 or more"):
+        equivalence([1, 2], [1, 2], 0.1)
+
+
+def test_minimum_detectable_difference_agrees_with_statsmodels():
+    from statsmodels.stats.power import TTestPower
+
+    for n in (3, 5, 20):
+        wanted = TTestPower().solve_power(nobs=n, alpha=0.05, power=0.8, alternative="two-sided")
+        assert minimum_detectable_difference(2.5, n) == pytest.approx(2.5 * wanted, rel=1e-4)
+
+
+def test_paired_bootstrap_cancels_what_both_share(rng):
+    hard = rng.random(400) < 0.5
+    first = np.broadcast_to(hard, (5, 400)).astype(float)
+    found = paired_bootstrap(first, first, rng)
+    assert (found.mean, found.low, found.high) == (0, 0, 0)
+    better = first.copy()
+    better[:, :40] = 1
+    gain = paired_bootstrap(better, first, rng)
+    assert gain.low > 0 and gain.low < gain.mean < gain.high
+
+
+def test_paired_bootstrap_covers_the_truth(rng):
+    """Difference of 0.05 between two independent Bernoulli scores: 95 % of intervals hold it, within noise."""
+    inside = 0
+    for _ in range(200):
+        a, b = (rng.random((4, 150)) < p for p in (0.75, 0.70))
+        found = paired_bootstrap(a, b, rng, draws=300)
+        inside += found.low <= 0.05 <= found.high
+    assert 180 <= inside <= 200
+
+
+def test_critical_difference_agrees_with_scipy_and_the_printed_table(rng):
+    from scipy.stats import friedmanchisquare
+
+    table = rng.normal(size=(4, 10)).round(1)
+    found = critical_difference({str(i): row for i, row in enumerate(table)}, True)
+    assert found.p == pytest.approx(friedmanchisquare(*table).pvalue, rel=1e-9)
+    # q(0.05) of Nemenyi's test is 2.569 for 4 methods and 2.343 for 3 (Demsar 2006, table 5).
+    assert found.difference == pytest.approx(2.569 * np.sqrt(4 * 5 / 60), abs=1e-3)
+    assert sum(found.ranks.values()) == pytest.approx(10)
+    with pytest.raises(ValueError, match="3 or more"):
+        critical_difference({"a": [1, 2], "b": [2, 1]}, True)
+
+
+def test_random_effects_agrees_with_statsmodels():
+    from statsmodels.stats.meta_analysis import combine_effects
+
+    effects, variances = [0.02, 0.05, -0.01, 0.04, 0.09], [0.0004, 0.0001, 0.0009, 0.0002, 0.0003]
+    found = random_effects(effects, variances)
+    wanted = combine_effects(np.array(effects), np.array(variances), method_re="dl", use_t=True)
+    assert found.mean == pytest.approx(wanted.mean_effect_re, rel=1e-9)
+    assert found.tau2 == pytest.approx(wanted.tau2, rel=1e-9)
+    assert found.i2 == pytest.approx(wanted.i2, rel=1e-9)
+    error = wanted.sd_eff_w_re_hksj
+    from scipy.stats import t
+
+    assert found.high - found.mean == pytest.approx(t.ppf(0.975, 4) * error, rel=1e-9)
+
+
+def test_random_effects_of_equal_studies_has_no_heterogeneity():
+    found = random_effects([0.1, 0.1, 0.1], [0.01, 0.02, 0.03])
+    assert found.tau2 == 0 and found.i2 == 0 and found.mean == pytest.approx(0.1)
