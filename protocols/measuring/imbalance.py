@@ -12,7 +12,7 @@ A model of one modality has reasons instead. The gap between ``inside/<m>`` and 
 takes two runs, so it is a query of the board.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Fi
     """All findings, from one pass for each modality and one for the heads."""
     labels, modalities = presenter.part.labels, subject.modalities
     if len(modalities) < 2:
-        for name in (*_each("discrepancy", modalities), *_each("inside", modalities), "entropy_gap"):
+        for name in (*(f"inside/{m}" for m in modalities), *_names(modalities, "/absent"), *_names(modalities, "")):
             yield Finding(CONDITION, name, None, len(labels), ONE)
         return
     streams = presenter.streams(modalities, parse_condition(CONDITION))
@@ -44,7 +44,7 @@ def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Fi
     if subject.heads is not None:
         yield from _compared(head_scores(subject.heads, streams, subject.size), labels, "")
     else:
-        for name in (*_each("discrepancy", modalities), "entropy_gap"):
+        for name in _names(modalities, ""):
             yield Finding(CONDITION, name, None, len(labels), NO_HEADS)
 
 
@@ -68,10 +68,11 @@ def _compared(scores: Scores, labels: np.ndarray, suffix: str) -> Iterator[Findi
         for m, ratio in discrepancy_ratio(scores, labels).items():
             yield Finding(CONDITION, f"discrepancy/{m}{suffix}", ratio, len(labels))
     except Undefined as reason:
-        for name in _each("discrepancy", scores):
-            yield Finding(CONDITION, name + suffix, None, len(labels), str(reason))
+        for m in scores:
+            yield Finding(CONDITION, f"discrepancy/{m}{suffix}", None, len(labels), str(reason))
     yield Finding(CONDITION, f"entropy_gap{suffix}", entropy_gap(scores), len(labels))
 
 
-def _each(metric: str, modalities) -> list[str]:
-    return [f"{metric}/{m}" for m in modalities]
+def _names(modalities: Collection[str], suffix: str) -> list[str]:
+    """What ``_compared`` finds."""
+    return [*(f"discrepancy/{m}{suffix}" for m in modalities), f"entropy_gap{suffix}"]
