@@ -21,7 +21,7 @@ def saliency_chart(
     title: str,
     *,
     seconds: bool,
-    word: tuple[float, float] | None = None,
+    mark: float | None = None,
     height: int = 150,
 ) -> dict[str, Any]:
     """A bar a step, as high as its share.
@@ -29,7 +29,7 @@ def saliency_chart(
     Args:
         weights: (T,) shares.
         begins, ends: (T,) of each step: seconds of a clip, or plain step numbers.
-        word: begin and end of what was said, drawn as dashed lines.
+        mark: a time or step to point out with a dashed line.
     """
     rows = _rows(weights, begins, ends)
     x = _time(begins, ends, seconds)
@@ -49,7 +49,7 @@ def saliency_chart(
             "tooltip": _told(seconds),
         },
     }
-    return {"data": {"values": rows}, "height": height, "layer": [bars, *_word_lines(word, x)]}
+    return {"data": {"values": rows}, "height": height, "layer": [bars, *_marks(() if mark is None else (mark,), x)]}
 
 
 def sound_chart(
@@ -66,6 +66,7 @@ def sound_chart(
         picture: address of the spectrogram, of `film.spectrogram_url`.
         weights: (T,) shares; None draws the sound alone.
         begins, ends: (T,) seconds of the clip.
+        word: begin and end of what was said, drawn as dashed lines.
     """
     x = _time(begins, ends, True)
     low, high = _mel(logmel.LOW_HZ), _mel(logmel.HIGH_HZ)
@@ -92,7 +93,7 @@ def sound_chart(
             "url": {"field": "url"},
         },
     }
-    layers = [{"layer": [ground, *_word_lines(word, x)]}]
+    layers = [{"layer": [ground, *_marks(word, x)]}]
     if weights is not None:
         most = max(weights)
         tint = {
@@ -147,12 +148,10 @@ def _time(begins: Sequence[float], ends: Sequence[float], seconds: bool) -> dict
     }
 
 
-def _word_lines(word: tuple[float, float] | None, x: dict[str, Any]) -> list[dict[str, Any]]:
-    if word is None:
-        return []
-    edges = [{"at": float(edge)} for edge in word]
+def _marks(at: Sequence[float], x: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = [{"at": float(mark)} for mark in at]
     rule = {"type": "rule", "strokeDash": [5, 4], "strokeWidth": 1.5, "color": REFERENCE}
-    return [{"data": {"values": edges}, "mark": rule, "encoding": {"x": x | {"field": "at"}}}]
+    return [{"data": {"values": rows}, "mark": rule, "encoding": {"x": x | {"field": "at"}}}] if rows else []
 
 
 def _told(seconds: bool) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ from protocols.examples import DataError
 from protocols.spec import ProtocolSpec
 
 CROPS = {"mouth": grid_clips.MOUTH, "face": grid_clips.FACE}
+RATES_HZ = {"audio": media.SAMPLE_RATE, "video": grid_clips.FPS}
 
 
 class NoClip(Exception):
@@ -34,7 +35,7 @@ class Clip:
         frames: (T, H, W) uint8, the face in each frame of the example.
         seen: rows and columns of ``frames`` that a model is given.
         samples: (S,) float32 sound of the example in int16 units, 16 kHz, as a model is given it.
-        altered: whether ``samples`` or ``frames`` are altered by the condition.
+        unlike: how ``samples`` and ``frames`` differ from what a model is given; empty where they do not.
     """
 
     path: Path
@@ -46,7 +47,7 @@ class Clip:
     frames: np.ndarray
     seen: tuple[slice, slice]
     samples: np.ndarray
-    altered: bool
+    unlike: str
 
     @property
     def spectrogram(self) -> np.ndarray:
@@ -73,16 +74,17 @@ def clip_path(root: Path | None, spec: ProtocolSpec, example: str) -> Path:
     name = spec.dataset.partition("/")[0]
     if name != "grid":
         raise NoClip(f"{dataset(name).CARD.title}: feature vectors, without picture or sound to show them over.")
-    if root is None:
+    if root is None or not (root / grid.CARD.folder).is_dir():
         raise NoClip(
-            "The board was not told where your data are. Set FUSEBOARD_DATA_ROOT to the folder that holds "
-            f"{grid.CARD.folder}/, and start it again: fuseboard serve"
+            f"To see and hear the clip, bring {grid.CARD.title}. {grid.CARD.obtain} Home page: {grid.CARD.home}. Lay "
+            f"it out as {grid.CARD.layout}, say in FUSEBOARD_DATA_ROOT which folder holds {grid.CARD.folder}/, and "
+            "start the board again: fuseboard serve"
         )
     if len(example) != len(grid_clips.SLOTS) or not example.isalnum():
         raise NoClip(f"{example!r} is not the name of a GRID clip.")
     path = grid_clips.video_path(root / grid.CARD.folder, example)
     if problem := media.file_problem(path):
-        raise NoClip(f"{problem} Wanted {grid.CARD.layout}. {grid.CARD.obtain} Home page: {grid.CARD.home}")
+        raise NoClip(f"{problem} Home page: {grid.CARD.home}")
     return path
 
 
@@ -106,7 +108,7 @@ def read(root: Path | None, spec: ProtocolSpec, example: str, condition: str) ->
     frames = whole.frames[first:last]
     samples = whole.samples[first * grid_clips.SAMPLES_PER_FRAME : last * grid_clips.SAMPLES_PER_FRAME]
     met = {"audio": samples, "video": frames[:, *crop]}
-    altered = _alter(met, spec, condition, example)
+    unlike = _alter(met, spec, condition, example)
     faces = frames[:, *grid_clips.FACE].copy()
     seen = tuple(slice(c.start - f.start, c.stop - f.start) for c, f in zip(crop, grid_clips.FACE, strict=True))
     faces[:, *seen] = np.clip(np.rint(met["video"]), 0, 255)
@@ -121,7 +123,7 @@ def read(root: Path | None, spec: ProtocolSpec, example: str, condition: str) ->
         frames=faces,
         seen=seen,
         samples=np.asarray(met["audio"], dtype=np.float32),
-        altered=altered,
+        unlike=unlike,
     )
 
 
@@ -131,16 +133,20 @@ def span(word: grid_clips.Word, frames: int) -> tuple[int, int]:
     return first, min(-(-word.stop // grid_clips.UNITS_PER_FRAME) + grid.MARGIN, frames)
 
 
-def _alter(met: dict[str, np.ndarray], spec: ProtocolSpec, text: str, example: str) -> bool:
-    """Alter a stream as the condition does, in place; False where nothing is altered.
+def _alter(met: dict[str, np.ndarray], spec: ProtocolSpec, text: str, example: str) -> str:
+    """Alter the streams as a condition does, in place; empty, or what cannot be shown.
 
     The generator is that of ``protocols.batches``, which cannot be imported here: it needs torch.
     """
     condition = parse_condition(text)
-    if condition.corruption not in CORRUPTIONS or condition.modality not in met:
-        return False
-    words = (spec.key, "test", text, example)
-    digest = hashlib.sha256("\0".join(words).encode()).digest()
+    if condition.modality is None:
+        return ""
+    corruption = CORRUPTIONS.get(condition.corruption)
+    known = {"rate_hz": RATES_HZ.get(condition.modality), "unit": condition.unit}
+    if corruption is None or not set(corruption.needs) <= set(known):
+        return f"Under {text} they are given something else in its place, which takes other examples to make."
+    digest = hashlib.sha256("\0".join((spec.key, "test", text, example)).encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    met[condition.modality] = condition.apply(met[condition.modality], rng)
-    return True
+    needed = {name: known[name] for name in corruption.needs}
+    met[condition.modality] = condition.apply(met[condition.modality], rng, **needed)
+    return ""

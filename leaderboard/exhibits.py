@@ -15,8 +15,9 @@ class Exhibit:
     """What one model said of one example, and where it looked.
 
     Args:
-        label, predicted: names of classes as they are shown.
+        label, predicted: names of classes.
         probability: of ``predicted``.
+        step: the one that is predicted, from 0, where every step has a prediction of its own; else None.
         saliency: kind -> modality -> weight of each step, summing to 1; nothing where the model has none.
         share: modality -> share of the prediction by attention rollout; empty without attention.
     """
@@ -26,6 +27,7 @@ class Exhibit:
     label: str
     predicted: str
     probability: float
+    step: int | None
     saliency: Mapping[str, Mapping[str, list[float]]]
     share: Mapping[str, float]
 
@@ -52,6 +54,7 @@ def _exhibit(told: dict[str, Any]) -> Exhibit:
         label=str(told["label"]),
         predicted=str(told["predicted"]),
         probability=told["probability"],
+        step=told.get("step"),
         saliency=saliency,
         share=told.get("share") or {},
     )

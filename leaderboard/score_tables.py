@@ -34,9 +34,8 @@ def scores_table(said: Iterable[tuple[str, str, str]], methods: Sequence[str]) -
     rows: dict[str, dict[str, str]] = {}
     for score, method, text in said:
         rows.setdefault(score, {})[method] = text
-    table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=list(methods)).fillna(DASH)
-    table.index.name = "Score"
-    return table
+    columns = {method: [texts.get(method, DASH) for texts in rows.values()] for method in methods}
+    return pd.DataFrame(columns, index=pd.Index(list(rows), name="Score"))
 
 
 def reasons_table(why: pd.DataFrame) -> pd.DataFrame:

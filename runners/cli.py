@@ -334,6 +334,7 @@ def serve(
     found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
     fill(found)
     places = {"FUSEBOARD_DATABASE_URL": found.database_url, "FUSEBOARD_BUNDLE_ROOT": str(found.bundle_root)}
+    places["FUSEBOARD_DATA_ROOT"] = str(found.data_root)  # exhibits are shown over the user's own clips
     say(f"The board is at http://{address}:{port} (end it with Ctrl-C)")
     command = [sys.executable, "-m", "leaderboard", f"--server.port={port}", f"--server.address={address}"]
     os.execve(sys.executable, command, os.environ | places)

@@ -10,6 +10,8 @@ import streamlit as st
 
 from leaderboard import clips, contributions, exhibits, film, queries
 from leaderboard.attention_charts import saliency_chart, sound_chart
+from leaderboard.bundles import BundleError
+from leaderboard.charts import run_name
 from leaderboard.contributions import cells
 from leaderboard.exhibits import Exhibit
 from leaderboard.figures import metric_title
@@ -47,9 +49,8 @@ CONTROLS = {
     "gradient": "gradients",
     "same": "itself",
     "random": "untrained",
-    "retest": "same input",
 }
-DASHED = ("itself", "untrained", "same input")
+DASHED = ("itself", "untrained")
 KINDS = {"attention": "attention weights", "gradient": "gradient × input"}
 
 
@@ -82,7 +83,7 @@ def show_exhibits(
     engine: sa.Engine, spec: ProtocolSpec, condition: str, options: Sequence[str], with_maps: Sequence[str]
 ) -> None:
     """One example as two methods see it, over the clip where it is at hand."""
-    shown = _kept(engine, spec, condition)
+    shown = {name: kept[condition] for name, kept in _kept(engine, spec).items() if condition in kept}
     names = sorted(shown, key=lambda name: (name not in with_maps, options.index(name)))
     if not names:
         return
@@ -93,32 +94,44 @@ def show_exhibits(
     right = choose("Right", others, "right", place=columns[1])
     common = [example for example in shown[left] if example in shown[right]]
     if not common:
-        st.info("These two methods have no example in common.")
+        st.info("These two methods have no example in common. Choose another pair.")
         return
-    labels = {example: f"{example}: {shown[left][example].label}" for example in common}
+    labels = {example: f"{example}: {shown[left][example][1].label}" for example in common}
     example = choose("Example", common, "example", labels.get, place=columns[2])
     kind = choose("Saliency", exhibits.KINDS, "saliency", KINDS.get, place=columns[3])
     clip = show_clip(spec, example, condition)
     for place, name in zip(st.columns(2, gap="large"), (left, right), strict=True):
         with place:
-            show_exhibit(name, shown[name][example], spec, kind, clip)
+            show_exhibit(name, *shown[name][example], spec, kind, clip)
     st.caption(
         "Heat is relative to the step of most weight of the same method, so compare where it lies, not how strong it "
         "is. Attention weights tell where a model reads, not what it does with what it read: see the faithfulness "
-        "further down. One run of each method is shown, the one with the lowest seed."
+        "further down. A method keeps examples from all parts of the test set, where it can those that it gets right "
+        "under the first condition."
     )
 
 
-def _kept(engine: sa.Engine, spec: ProtocolSpec, condition: str) -> dict[str, dict[str, Exhibit]]:
-    """Method -> example -> what the run with the lowest seed, or first fold, made of it."""
+def _kept(engine: sa.Engine, spec: ProtocolSpec) -> dict[str, dict[str, dict[str, tuple[str, Exhibit]]]]:
+    """Method -> condition -> example -> the first run that kept it, and what that run made of it."""
     kept = queries.current_runs(engine, spec.key)[0]
-    measured = queries.evaluated(engine, spec).merge(kept[["run", "split", "seed"]], on="run")
-    found = {}
-    for name, runs in measured.sort_values(["split", "seed"]).groupby("method"):
-        own = exhibits.read(bundle_roots(), runs["bundle"].iloc[0])
-        if here := {exhibit.id: exhibit for exhibit in own if exhibit.condition == condition}:
-            found[name] = here
+    measured = queries.evaluated(engine, spec)[["run", "bundle"]].merge(kept, on="run")
+    found: dict[str, dict[str, dict[str, tuple[str, Exhibit]]]] = {}
+    for run in measured.sort_values(["method", "split", "seed"]).to_dict("records"):
+        try:
+            own = _read_exhibits(run["bundle"], queries.stamp(engine))
+        except BundleError as error:
+            st.warning(plain(f"{run['bundle']}: {error}"))
+            continue
+        for exhibit in own:
+            here = found.setdefault(run["method"], {}).setdefault(exhibit.condition, {})
+            here.setdefault(exhibit.id, (run_name(run["split"], run["seed"]), exhibit))
     return found
+
+
+@st.cache_data(show_spinner=False, max_entries=1000)
+def _read_exhibits(bundle: str, stamp: tuple) -> list[Exhibit]:
+    """``stamp`` makes it new when evaluations come in."""
+    return exhibits.read(bundle_roots(), bundle)
 
 
 @st.cache_data(show_spinner="Reading the clip", max_entries=32)
@@ -143,18 +156,23 @@ def show_clip(spec: ProtocolSpec, example: str, condition: str) -> clips.Clip | 
         st.markdown(f"The clip says “{' '.join(sentence)}”.")
         st.markdown(
             f"The models are given {clip.begin:.2f} s to {clip.end:.2f} s of it: the word from {start:.2f} s to "
-            f"{stop:.2f} s, between the dashed lines, with a margin on both sides. What they hear"
-            f"{', noise included' if clip.altered else ''}:"
+            f"{stop:.2f} s, between the dashed lines, with a margin on both sides. "
+            + (
+                f"{plain(clip.unlike)} Without that, they hear:"
+                if clip.unlike
+                else f"Under {plain(condition)} they hear:"
+            )
         )
         loudest = max(1.0, float(abs(clip.samples).max()))
         st.audio(clip.samples / loudest, sample_rate=logmel.SAMPLE_RATE)
     return clip
 
 
-def show_exhibit(name: str, exhibit: Exhibit, spec: ProtocolSpec, kind: str, clip: clips.Clip | None) -> None:
+def show_exhibit(name: str, run: str, exhibit: Exhibit, spec: ProtocolSpec, kind: str, clip: clips.Clip | None) -> None:
     right = "right" if exhibit.predicted == exhibit.label else f"wrong: it is {exhibit.label}"
-    st.markdown(f"#### {plain(name)}")
-    st.markdown(f"Says **{plain(exhibit.predicted)}** with {100 * exhibit.probability:.0f} % ({plain(right)}).")
+    st.markdown(f"#### {plain(name)}, {run}")
+    at = "" if exhibit.step is None else f" at step {exhibit.step + 1}"
+    st.markdown(f"Says **{plain(exhibit.predicted)}** with {100 * exhibit.probability:.0f} %{at} ({plain(right)}).")
     parts = ", ".join(f"{m} {100 * share:.0f} %" for m, share in exhibit.share.items())
     st.caption(f"Attention rollout: {parts}." if parts else "No attention to roll out.")
     weights = exhibit.saliency[kind]
@@ -162,10 +180,10 @@ def show_exhibit(name: str, exhibit: Exhibit, spec: ProtocolSpec, kind: str, cli
         own = weights.get(modality)
         if own is None:
             st.caption(f"No {KINDS[kind]} over the steps of {modality} in this model.")
-        show_saliency(modality, own, clip)
+        show_saliency(modality, own, exhibit.step, clip)
 
 
-def show_saliency(modality: str, weights: list[float] | None, clip: clips.Clip | None) -> None:
+def show_saliency(modality: str, weights: list[float] | None, step: int | None, clip: clips.Clip | None) -> None:
     """Over the medium where there is one, else over the steps alone."""
     if clip is not None and modality in ("audio", "video"):
         begins, ends = clip.times(modality)
@@ -177,10 +195,9 @@ def show_saliency(modality: str, weights: list[float] | None, clip: clips.Clip |
     if len(weights) == 1:
         st.caption(f"{modality}: one step only, so there is nothing to tell apart in time.")
         return
-    steps = range(1, len(weights) + 1)
-    chart = saliency_chart(
-        weights, [s - 0.5 for s in steps], [s + 0.5 for s in steps], f"share of {modality}", seconds=False
-    )
+    edges = [index + 0.5 for index in range(len(weights) + 1)]
+    mark = None if step is None else step + 1
+    chart = saliency_chart(weights, edges[:-1], edges[1:], f"share of {modality}", seconds=False, mark=mark)
     st.vega_lite_chart(chart)
 
 
@@ -262,14 +279,15 @@ def show_drift(engine: sa.Engine, spec: ProtocolSpec, suite: Suite, chosen: Sequ
     own = curves[(curves["of"] == modality) | ((curves["of"] == disturbed) & (curves["detail"] == "same"))]
     show_drift_curves(own, severities, [name for name in chosen if name in set(own["method"])], modality, sweep)
     sums = found[(found["base"] != "drift") & found["condition"].isin([sweep, *conditions])]
-    show_table(texts(sums, ("drift_area", "share_drift")), chosen)
+    again = found[(found["base"] == "drift") & found["detail"].str.endswith("retest")]
+    show_table([*texts(sums, ("drift_area", "share_drift")), *texts(again, ("drift",))], chosen)
 
 
 def show_drift_curves(
     own: pd.DataFrame, severities: Sequence[str], present: Sequence[str], modality: str, sweep: str
 ) -> None:
-    rows = points(own, at="severity", method="method", control="detail")
-    rows = [row | {"control": CONTROLS.get(row["control"], row["control"])} for row in rows]
+    rows = points(own[own["detail"].isin(CONTROLS)], at="severity", method="method", control="detail")
+    rows = [row | {"control": CONTROLS[row["control"]]} for row in rows]
     across = f"{sweep}, mild to severe"
     together = [row | {"group": row["method"]} for row in rows if row["control"] == CONTROLS[""]]
     if together:
@@ -290,7 +308,8 @@ def show_drift_curves(
         "Bands are 95% t intervals over runs. Same answer, other answer: only examples whose prediction stays, or "
         "changes; drift under the same answer is a change of explanation without a change of mind. Gradients: the same "
         "of gradient × input. Dashed are controls. Itself: the disturbed modality, which should move more. Untrained: "
-        "random weights, what the architecture does alone. Same input: shown twice, which must give 0."
+        "random weights, what the architecture does alone. Retest, in the table: the same input twice, which must "
+        "give 0."
     )
 
 

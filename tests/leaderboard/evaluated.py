@@ -75,20 +75,21 @@ def attention(suite: Suite, modalities: tuple[str, ...], seed: int, maps: bool =
         for m in modalities:
             if m != disturbed:
                 found |= drifts(suite, sweep, m, rng, maps)
-        found[sweep, "share_drift"] = 0.06 if maps else NO_ATTENTION
     return found
 
 
 def drifts(suite: Suite, sweep: str, watched: str, rng: np.random.Generator, maps: bool) -> dict:
     """The drift of one modality over a sweep that disturbs another, and its controls."""
     found = {(sweep, f"drift_area/{watched}"): 0.08 if maps else NO_ATTENTION}
+    found["clean", f"drift/{watched}/retest"] = 0.0 if maps else NO_ATTENTION
     for place, severity in enumerate(suite.sweeps[sweep]):
         value = 0.02 + 0.03 * place + 0.004 * rng.standard_normal()
-        kinds = {"": value, "/unchanged": value * 0.8, "/changed": value * 1.3, "/same": value * 2, "/random": 0.01}
-        kinds |= {"/retest": 0.0}
+        kinds = {"": value, "/unchanged": value * 0.8, "/changed": value * 1.3, "/random": 0.01}
         for kind, number in kinds.items():
             found[f"{sweep}/{severity}", f"drift/{watched}{kind}"] = number if maps else NO_ATTENTION
+        found[f"{sweep}/{severity}", f"drift/{sweep.partition('/')[0]}/same"] = value * 2 if maps else NO_ATTENTION
         found[f"{sweep}/{severity}", f"drift/{watched}/gradient"] = value * 1.5
+        found[f"{sweep}/{severity}", "share_drift"] = 0.06 if maps else NO_ATTENTION
     return found
 
 
