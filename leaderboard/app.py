@@ -7,6 +7,10 @@ st.navigation(
     [
         st.Page("pages/ranking.py", title="Ranking", icon=":material/leaderboard:", default=True),
         st.Page("pages/method.py", title="Method", icon=":material/hub:"),
+        st.Page("pages/robustness.py", title="Robustness", icon=":material/shield:"),
+        st.Page("pages/contribution.py", title="Contribution", icon=":material/donut_small:"),
+        st.Page("pages/attention.py", title="Attention", icon=":material/visibility:"),
+        st.Page("pages/cost.py", title="Cost", icon=":material/speed:"),
         st.Page("pages/download.py", title="Download", icon=":material/download:"),
     ],
     position="top",

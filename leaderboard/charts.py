@@ -3,7 +3,7 @@
 Colours are Okabe and Ito's, told apart by colour-blind readers; shape or dash says it again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -153,6 +153,120 @@ def curves_chart(curves: Mapping[str, pd.DataFrame], column: str) -> dict[str, A
             },
             "tooltip": [{"field": "run"}, {"field": "epoch"}, {"field": "value", "title": title, "format": ".4f"}],
         },
+    }
+
+
+def severity_chart(
+    rows: Sequence[Mapping[str, Any]],
+    metric: str,
+    title: str,
+    looks: Mapping[str, tuple[str, str]],
+    dashed: Collection[str],
+    marks: Mapping[float, str],
+    domain: Sequence[float],
+) -> dict[str, Any]:
+    """Scores over a physical severity, one line a method, each with the band of its interval.
+
+    Args:
+        rows: ``method``, ``at`` (the severity), ``mean``, ``low``, ``high``, ``under``, ``score`` and ``n``.
+        title: of the severity, with its unit.
+        looks: method -> colour and shape, in the order of the legend.
+        dashed: methods whose lines are dashed: unimodal baselines.
+        marks: severity -> what the axis says there, from left to right.
+        domain: of the scores, equal for charts that stand side by side.
+    """
+    says = " : ".join(f"datum.value === {at} ? '{text}'" for at, text in marks.items())
+    ends = [next(iter(marks)), list(marks)[-1]]
+    x = {
+        "field": "at",
+        "type": "quantitative",
+        "title": title,
+        "axis": {"values": list(marks), "labelExpr": f"{says} : ''", "grid": False, "labelOverlap": True},
+        "scale": {"domain": ends, "nice": False, "padding": 12},
+    }
+    y = _values("mean", metric) | {"scale": {"domain": list(domain), "nice": False}}
+    # As many names in a row as there is room for: what reaches beyond the edge would be cut off.
+    wide = 34 + 6.5 * max(map(len, looks), default=0)
+    legend = {"orient": "top", "title": None, "columns": {"expr": f"max(1, floor(width / {wide}))"}}
+    legend |= {"labelLimit": 260, "symbolSize": 70, "symbolOpacity": 1}
+    colours, shapes = zip(*looks.values(), strict=True)
+    dashes = [DASHES[1] if name in dashed else DASHES[0] for name in looks]
+    colour, shape, dash = (
+        {"field": "method", "scale": {"domain": list(looks), "range": list(those)}, "legend": legend}
+        for those in (colours, shapes, dashes)
+    )
+    said = [{"field": f, "title": t} for f, t in (("method", "method"), ("under", "input"))]
+    said += [{"field": "score", "title": metric_title(metric)}, {"field": "n", "title": "n"}]
+    return {
+        "data": {"values": list(rows)},
+        "height": 380,
+        "encoding": {"x": x, "y": y, "color": colour},
+        "layer": [
+            {
+                "mark": {"type": "area", "opacity": 0.12, "clip": True},
+                "encoding": {"y": y | {"field": "low"}, "y2": {"field": "high"}},
+            },
+            {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {"strokeDash": dash}},
+            {
+                "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
+                "encoding": {"shape": shape, "tooltip": said},
+            },
+        ],
+    }
+
+
+def pareto_chart(rows: Sequence[Mapping[str, Any]], metric: str, cost: str, less_is_better: bool) -> dict[str, Any]:
+    """Scores with intervals against a cost on a logarithmic axis; a line joins the methods that none beats in both.
+
+    Args:
+        rows: ``method``, ``kind``, ``cost``, ``mean``, ``low``, ``high``, ``front``, ``score``, ``price`` and ``n``.
+        cost: title of its axis, with the unit.
+        less_is_better: of the cost; False for throughput.
+    """
+    x = {"field": "cost", "type": "quantitative", "title": cost}
+    x |= {"scale": {"type": "log", "nice": False, "padding": 25}}
+    x |= {"axis": {"format": "~s", "tickCount": 6, "labelOverlap": True}}
+    y = _values("mean", metric)
+    kinds = [(kind, colour, shape) for kind, (colour, shape) in KINDS.items()]
+    legend = {"orient": "top", "title": None, "symbolOpacity": 1}
+    colour, shape = (
+        {"field": "kind", "scale": {"domain": list(KINDS), "range": [k[i] for k in kinds]}, "legend": legend}
+        for i in (1, 2)
+    )
+    titles = (("method", "method"), ("score", metric_title(metric)), ("price", cost), ("n", "n"))
+    said = [{"field": f, "title": t} for f, t in titles]
+    best = [row for row in rows if row["front"]]
+    steps = "step-after" if less_is_better else "step-before"
+    point = {"type": "point", "size": 90, "strokeWidth": 2, "opacity": 1}
+    return {
+        "data": {"values": list(rows)},
+        "height": 420,
+        "encoding": {"x": x, "y": y},
+        "layer": [
+            {
+                "data": {"values": best},
+                "mark": {"type": "line", "color": REFERENCE, "strokeDash": [6, 4], "interpolate": steps},
+            },
+            {
+                "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.5},
+                "encoding": {"y": y | {"field": "low"}, "y2": {"field": "high"}, "color": colour},
+            },
+            {
+                "transform": [{"filter": "!datum.front"}],
+                "mark": point | {"filled": False},
+                "encoding": {"color": colour, "shape": shape, "tooltip": said},
+            },
+            {
+                "transform": [{"filter": "datum.front"}],
+                "mark": point | {"filled": True},
+                "encoding": {"color": colour, "shape": shape, "tooltip": said},
+            },
+            {
+                "data": {"values": best},
+                "mark": {"type": "text", "align": "left", "baseline": "bottom", "dx": 6, "dy": -6, "fontSize": 12},
+                "encoding": {"text": {"field": "method"}},
+            },
+        ],
     }
 
 

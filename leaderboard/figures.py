@@ -30,7 +30,7 @@ def interval_text(row: Mapping[str, Any], metric: str) -> str:
 
 def decimals(half: float) -> int:
     """Decimals that show two significant digits of a half width, as it is printed: 0.0996 is 0.10."""
-    if half == 0:
+    if half < 1e-9:  # nothing, or what rounding left of it
         return 1
     exponent = int(f"{half:.1e}".split("e")[1])
     return min(max(0, 1 - exponent), MOST_DECIMALS)

@@ -106,7 +106,7 @@ def seeds(engine: sa.Engine, spec: ProtocolSpec, metric: str, condition: str | N
 def measured(
     engine: sa.Engine,
     spec: ProtocolSpec,
-    metric_prefix: str,
+    metric_prefix: str | Sequence[str],
     condition: str | None = None,
     method: str | None = None,
 ) -> pd.DataFrame:
@@ -115,7 +115,7 @@ def measured(
     Runs that another version of the suite measured are left out: their numbers have no common mean.
 
     Args:
-        metric_prefix: ``shapley`` gives ``shapley`` and ``shapley/audio``, never ``shapley_share``.
+        metric_prefix: ``shapley`` gives ``shapley`` and ``shapley/audio``, never ``shapley_share``; or several.
         condition: None for all of them.
     """
     kept = _same_suite(engine, current_runs(engine, spec.key)[0])
@@ -127,7 +127,7 @@ def measured(
     return _values(engine, spec, named, kept)
 
 
-def undefined(engine: sa.Engine, spec: ProtocolSpec, metric_prefix: str) -> pd.DataFrame:
+def undefined(engine: sa.Engine, spec: ProtocolSpec, metric_prefix: str | Sequence[str]) -> pd.DataFrame:
     """Why a metric has no value: method, condition, metric, reason, and the number of current runs that say so."""
     kept = _same_suite(engine, current_runs(engine, spec.key)[0])
     cell = [undefined_table.c[name] for name in ("method", "condition", "metric", "reason")]
@@ -260,9 +260,10 @@ def _among(conditions: Sequence[str]) -> sa.ColumnElement[bool]:
     return records.c.condition.in_(conditions)
 
 
-def _named(column: sa.Column, prefix: str) -> sa.ColumnElement[bool]:
-    """The prefix itself, or the prefix and a slash: "0" is the character after the slash."""
-    return sa.or_(column == prefix, sa.and_(column >= f"{prefix}/", column < f"{prefix}0"))
+def _named(column: sa.Column, prefixes: str | Sequence[str]) -> sa.ColumnElement[bool]:
+    """A prefix itself, or a prefix and a slash: "0" is the character after the slash."""
+    several = (prefixes,) if isinstance(prefixes, str) else prefixes
+    return sa.or_(*(sa.or_(column == p, sa.and_(column >= f"{p}/", column < f"{p}0")) for p in several))
 
 
 def _same_suite(engine: sa.Engine, kept: pd.DataFrame) -> pd.DataFrame:

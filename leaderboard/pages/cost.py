@@ -1,0 +1,115 @@
+"""What a score costs: parameters, operations, time, memory and energy, and which methods nobody beats in both."""
+
+import pandas as pd
+import sqlalchemy as sa
+import streamlit as st
+
+from leaderboard import cost, queries
+from leaderboard.charts import pareto_chart
+from leaderboard.figures import interval_text, metric_title
+from leaderboard.score_tables import DASH, height
+from leaderboard.session import choose, open_store, plain, require_evaluation, require_protocols
+from protocols.metrics import metric as metric_card
+from protocols.spec import ProtocolSpec
+
+
+def main() -> None:
+    engine = open_store()
+    specs = require_protocols(engine)
+    title = st.container()
+    left, second, third, right = st.columns([3, 2, 3, 3])
+    spec = specs[choose("Protocol", list(specs), "protocol", place=left)]
+    title.header("Cost")
+    title.caption(plain(f"{spec.title}. What a score costs in parameters, operations, time, memory and energy."))
+    require_evaluation(engine, spec)
+    metrics, conditions = queries.metrics(engine, spec), queries.conditions(engine, spec)
+    metric = choose("Metric", metrics, "metric", metric_title, place=second)
+    condition = choose("Condition", conditions, "condition", place=third)
+    board = queries.ranking(engine, spec, metric, condition).table
+    costs = cost.cells(engine, spec)
+    measured = [name for name in cost_names(costs) if name not in cost.ESTIMATED]
+    chosen = choose("Cost", measured, "cost", cost.title, place=right)
+    if board.empty:
+        st.info(f"No run has {plain(metric_title(metric))} under this condition. Choose another one above.")
+        return
+    show_front(board, costs[costs["cost"] == chosen], metric, chosen)
+    show_table(board, costs, metric)
+    show_undefined(engine, spec)
+    show_hardware(engine, spec)
+
+
+def cost_names(costs: pd.DataFrame) -> list[str]:
+    """What was measured, in the order of COSTS."""
+    order = list(cost.COSTS)
+    return sorted(set(costs["cost"]), key=lambda name: (order.index(name.partition("/")[0]), name))
+
+
+def show_front(board: pd.DataFrame, costs: pd.DataFrame, metric: str, chosen: str) -> None:
+    prices = {row["method"]: row for row in costs.to_dict("records") if row["mean"] > 0}  # an axis of logarithms
+    rows = board[board["method"].isin(prices)].reset_index(drop=True)
+    if rows.empty:
+        st.info("No method has both this score and this cost.")
+        return
+    less = cost.of(chosen).less_is_better
+    table = pd.DataFrame({"mean": rows["mean"], "cost": [prices[name]["mean"] for name in rows["method"]]})
+    front = cost.front(table, less, metric_card(metric).higher_is_better is not False)
+    drawn = [
+        {
+            "method": row["method"],
+            "kind": "unimodal baseline" if row["unimodal"] else "fusion",
+            "cost": prices[row["method"]]["mean"],
+            **{end: None if pd.isna(row[end]) else row[end] for end in ("mean", "low", "high")},
+            "front": bool(on),
+            "score": interval_text(row, metric),
+            "price": cost.text(prices[row["method"]]),
+            "n": row["n"],
+        }
+        for row, on in zip(rows.to_dict("records"), front, strict=True)
+    ]
+    st.vega_lite_chart(pareto_chart(drawn, metric, cost.title(chosen), less))
+    names = ", ".join(plain(name) for name in rows.loc[front, "method"])
+    st.caption(
+        f"Better is {'left' if less else 'right'} and up. Filled and joined by the dashed line: {names}; no method is "
+        "at least as good in both score and cost and better in one. Vertical lines are 95% t intervals over runs. The "
+        "front is one of means: where intervals overlap, other runs might move it."
+    )
+
+
+def show_table(board: pd.DataFrame, costs: pd.DataFrame, metric: str) -> None:
+    texts = {(row["method"], row["cost"]): cost.text(row) for row in costs.to_dict("records")}
+    names = cost_names(costs)
+    rows = [
+        {"Method": row["method"], metric_title(metric): interval_text(row, metric)}
+        | {cost.short(name): texts.get((row["method"], name), DASH) for name in names}
+        for row in board.to_dict("records")
+    ]
+    table = pd.DataFrame(rows)
+    st.dataframe(table, hide_index=True, height=height(table, 30))
+    st.caption(
+        "Mean ± half width of the 95% t interval over runs. Latency is of one example at a time, throughput of whole "
+        "batches, both of the forward pass alone, features being there. Training is the wall time of a whole run."
+    )
+    if any(name.partition("/")[0] in cost.ESTIMATED for name in names):
+        st.caption("Spiking energy is an estimate from counted operations and never compared with measured energy.")
+
+
+def show_undefined(engine: sa.Engine, spec: ProtocolSpec) -> None:
+    """Why a cost was not measured, the same reason of many methods in one line."""
+    why = queries.undefined(engine, spec, cost.MEASURED)
+    if why.empty:
+        return
+    st.subheader("Not measured")
+    rows = [
+        {"Cost": cost.title(metric), "Why": reason, "Methods": len(set(group["method"]))}
+        for (metric, reason), group in why.groupby(["metric", "reason"])
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={"Why": st.column_config.TextColumn(width="large")})
+
+
+def show_hardware(engine: sa.Engine, spec: ProtocolSpec) -> None:
+    st.subheader("Where it was measured")
+    st.write("\n".join(f"- {plain(line)}" for line in cost.hardware(queries.evaluated(engine, spec))))
+    st.caption("Times of different machines are not comparable; parameters and FLOPs are the same everywhere.")
+
+
+main()

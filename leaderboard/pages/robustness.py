@@ -1,0 +1,276 @@
+"""How far scores fall under corruption, absence, misalignment and conflict, and how that compares with late fusion."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from leaderboard import contributions, queries, robustness
+from leaderboard.charts import severity_chart
+from leaderboard.figures import interval_text, metric_title
+from leaderboard.interval_charts import dots, looks, points
+from leaderboard.score_tables import DASH, height, reasons_table, scores_table
+from leaderboard.session import choose, choose_several, open_store, plain, require_evaluation, require_protocols
+from protocols.metrics import metric as metric_card
+from protocols.suite import Suite
+
+BEST = 3  # fusing methods before a person chooses; baselines and late fusion come along
+MOVED = ("shift", "advance")  # sweeps that share one axis of time
+SEVERITY = {
+    "clipping": "samples clipped (%)",
+    "reverberation": "reverberation time (ms)",
+    "band_limit": "highest frequency left (Hz)",
+    "drop_out": "sound lost (%)",
+    "blur": "standard deviation of the blur (px)",
+    "mouth_occlusion": "mouth covered (%)",
+    "face_occlusion": "crop covered (%)",
+    "low_light": "light left (%)",
+    "frame_drop": "frames lost (%)",
+    "jpeg": "JPEG quality",
+    "feature_drop_out": "features lost (%)",
+    "feature_scaling": "scale of the features (%)",
+    "missing": "rate at which each modality is absent (%)",
+}
+UNITS = {"dB": "signal-to-noise ratio (dB)"}
+MEANING = {
+    "area": "mean height of the curve from clean input to the worst severity, severities counted equally",
+    "worst": "lowest score of the sweep",
+    "retention": "mean share of the clean score that is kept",
+    "corruption_error": f"errors relative to those of {robustness.REFERENCE}; below 100 % errs less",
+    "effective": f"what is kept beyond a better clean score, against {robustness.REFERENCE}; above 0 loses less",
+}
+
+
+class Style(NamedTuple):
+    """How methods are drawn on the whole page.
+
+    Args:
+        looks: method -> colour and shape.
+        dashed: unimodal baselines.
+    """
+
+    looks: dict[str, tuple[str, str]]
+    dashed: set[str]
+
+
+def main() -> None:
+    engine = open_store()
+    specs = require_protocols(engine)
+    title = st.container()
+    left, right = st.columns([2, 1])
+    spec = specs[choose("Protocol", list(specs), "protocol", place=left)]
+    title.header("Robustness")
+    title.caption(plain(f"{spec.title}. How far the score falls when the input is not what it was in training."))
+    suite, measured = require_evaluation(engine, spec)
+    metric = choose("Metric", spec.metrics, "metric", metric_title, place=right)
+    ranked, alone = contributions.methods(engine, spec)
+    options = [name for name in ranked if name in measured]
+    chosen = choose_several("Methods", options, default_methods(options, list(alone)), "methods")
+    sweeps = choose_several("Corruptions", corruptions(suite), default_sweeps(suite), "sweeps")
+    if not chosen:
+        st.info("Choose one method at least.")
+        return
+    values = robustness.scores(engine, spec, suite, metric)
+    found, why = robustness.sweep_scores(engine, spec, suite, metric, values)
+    cells = queries.cells(values[values["method"].isin(chosen)])
+    style = Style(looks(chosen), set(alone))
+    show_curves(cells, suite, metric, sweeps, style)
+    show_scores(queries.cells(found[found["method"].isin(chosen)]), metric, sweeps, chosen)
+    show_absence(cells, suite, metric, chosen, style)
+    show_moved(cells, suite, metric, style)
+    show_every_sweep(found[found["method"].isin(chosen)], suite, metric, chosen)
+    show_undefined(why[why["method"].isin(chosen)])
+
+
+def default_methods(options: Sequence[str], alone: Sequence[str]) -> list[str]:
+    fusing = [name for name in options if name not in alone and name != robustness.REFERENCE]
+    return [name for name in options if name in {*fusing[:BEST], *alone, robustness.REFERENCE}]
+
+
+def corruptions(suite: Suite) -> list[str]:
+    """Sweeps that have a curve of their own: all but shifts, which share one, and rates of absence."""
+    return [name for name in suite.sweeps if name.partition("/")[2] not in (*MOVED, "missing")]
+
+
+def default_sweeps(suite: Suite) -> list[str]:
+    """The first of each modality."""
+    first = {name.partition("/")[0]: name for name in reversed(corruptions(suite))}
+    return [name for name in corruptions(suite) if name in first.values()]
+
+
+def show_curves(cells: pd.DataFrame, suite: Suite, metric: str, sweeps: Sequence[str], style: Style) -> None:
+    st.subheader("With the severity of a corruption")
+    if not sweeps:
+        st.info("Choose one corruption at least.")
+        return
+    conditions = [condition.text for name in sweeps for condition in suite.sweep(name)]
+    domain = domain_of(cells[cells["condition"].isin(["clean", *conditions])])
+    for start in range(0, len(sweeps), 2):
+        for place, name in zip(st.columns(2, gap="large"), sweeps[start : start + 2], strict=False):
+            with place:
+                st.markdown(f"**{plain(sweep_title(name))}**")
+                draw_sweep(cells, suite.sweep(name), metric, style, domain)
+    st.caption(
+        "Mean over runs with the band of the 95% t interval; dashed lines are unimodal baselines. All methods meet the "
+        "same draws of noise. Where clean input has no place on a scale, it stands one step left of the mildest "
+        "severity."
+    )
+
+
+def draw_sweep(
+    cells: pd.DataFrame, conditions: Sequence[Any], metric: str, style: Style, domain: Sequence[float]
+) -> None:
+    clean = clean_place(conditions)
+    places = {"clean": clean} | {condition.text: condition.severity for condition in conditions}
+    marks = {clean: "clean"} | {condition.severity: f"{condition.severity:g}" for condition in conditions}
+    first = conditions[0]
+    title = SEVERITY.get(first.corruption) or UNITS.get(first.unit) or f"{first.corruption} ({first.unit})"
+    draw(cells, places, metric, title, style, marks, domain)
+
+
+def clean_place(conditions: Sequence[Any]) -> float:
+    """Where clean input stands on the axis of a sweep: at nothing, or where all is left, or one step before."""
+    mildest, worst = conditions[0].severity, conditions[-1].severity
+    if mildest <= worst and mildest > 0:
+        return 0.0
+    if conditions[0].unit == "pct":
+        return 100.0
+    return mildest + (mildest - worst) / max(len(conditions) - 1, 1) if mildest != worst else mildest + 1
+
+
+def draw(cells, places, metric, title, style, marks, domain) -> None:
+    rows = [
+        {
+            "method": row["method"],
+            "at": places[row["condition"]],
+            "under": row["condition"],
+            **{end: None if pd.isna(row[end]) else row[end] for end in ("mean", "low", "high")},
+            "score": interval_text(row, metric),
+            "n": row["n"],
+        }
+        for row in cells[cells["condition"].isin(places)].to_dict("records")
+    ]
+    st.vega_lite_chart(severity_chart(rows, metric, title, style.looks, style.dashed, marks, domain))
+
+
+def domain_of(cells: pd.DataFrame) -> list[float]:
+    """Of all scores and intervals, inside what is possible."""
+    low, high = cells[["mean", "low"]].min(axis=None), cells[["mean", "high"]].max(axis=None)
+    bounds = metric_card(cells["metric"].iloc[0]).bounds if len(cells) else (0.0, 1.0)
+    room = 0.03 * (high - low)
+    return [max(bounds[0], low - room), min(bounds[1], high + room)] if high > low else list(bounds)
+
+
+def show_scores(cells: pd.DataFrame, metric: str, sweeps: Sequence[str], chosen: Sequence[str]) -> None:
+    if not sweeps:
+        return
+    texts = {
+        (row["condition"], row["method"], row["metric"].partition("/")[0]): interval_text(row, row["metric"])
+        for row in cells.to_dict("records")
+    }
+    rows = [
+        {"Corruption": sweep_title(sweep), "Method": method}
+        | {metric_title(name): texts.get((sweep, method, name), DASH) for name in robustness.SCORES}
+        for sweep in sweeps
+        for method in chosen
+    ]
+    table = pd.DataFrame(rows)
+    st.dataframe(table, hide_index=True, height=height(table, 18))
+    st.caption(plain(" ".join(f"{metric_title(name)}: {said}." for name, said in MEANING.items())))
+    st.caption(
+        plain(
+            f"All of the {metric_title(metric).lower()}, mean ± half width of the 95% t interval over runs. Runs are "
+            f"compared with the run of {robustness.REFERENCE} that has their seed or fold, with no other method."
+        )
+    )
+
+
+def show_absence(cells: pd.DataFrame, suite: Suite, metric: str, chosen: Sequence[str], style: Style) -> None:
+    single = [name for name in suite.conditions if name in set(cells["condition"])]
+    missing = [name for name in single if name.endswith("/missing")]
+    conflict = [name for name in single if name.endswith("/conflict")]
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Without a modality")
+        show_conditions(cells, metric, missing, chosen)
+        st.caption("An absent modality is its training mean, as in the protocol's own conditions.")
+    with right:
+        if rates := [name for name in suite.sweeps if name == "all/missing"]:
+            st.subheader("With modalities missing at random")
+            conditions = suite.sweep(rates[0])
+            domain = domain_of(cells[cells["condition"].isin(["clean", *(c.text for c in conditions)])])
+            draw_sweep(cells, conditions, metric, style, domain)
+            st.caption("Each modality of each sample is absent at this rate; one always stays.")
+    if conflict:
+        st.subheader("With a modality that contradicts")
+        show_conditions(cells, metric, conflict, chosen)
+        st.caption(
+            "One stream comes from an example of another class, the label stays. A method that ignores the stream "
+            "scores as on clean input; one that follows it alone scores nothing."
+        )
+
+
+def show_conditions(cells: pd.DataFrame, metric: str, conditions: Sequence[str], chosen: Sequence[str]) -> None:
+    """Scores under single conditions, below those on clean input."""
+    here = cells[cells["condition"].isin(["clean", *conditions])]
+    rows = points(here, row="condition", group="method")
+    st.vega_lite_chart(dots(rows, metric, metric_title(metric), ["clean", *conditions], list(chosen)))
+
+
+def show_moved(cells: pd.DataFrame, suite: Suite, metric: str, style: Style) -> None:
+    """One stream later or earlier than the others, both directions on one axis."""
+    moved = [name for name in suite.sweeps if name.partition("/")[2] in MOVED]
+    modalities = list(dict.fromkeys(name.partition("/")[0] for name in moved))
+    if not modalities:
+        return
+    st.subheader("With a modality that comes at the wrong time")
+    texts = [condition.text for name in moved for condition in suite.sweep(name)]
+    domain = domain_of(cells[cells["condition"].isin(["clean", *texts])])
+    for place, modality in zip(st.columns(max(2, len(modalities)), gap="large"), modalities, strict=False):
+        with place:
+            st.markdown(f"**{modality}**")
+            places, unit = {"clean": 0.0}, ""
+            for name in moved:
+                if name.partition("/")[0] == modality:
+                    sign = -1 if name.endswith("/advance") else 1
+                    places |= {c.text: sign * c.severity for c in suite.sweep(name)}
+                    unit = suite.sweep(name)[0].unit
+            marks = {at: "clean" if at == 0 else f"{at:+g}" for at in sorted(places.values())}
+            draw(cells, places, metric, f"{modality} later than the others ({unit})", style, marks, domain)
+    if any(name.endswith("/advance") for name in moved):
+        st.caption("Left of clean the stream comes earlier than the others, right of it later.")
+
+
+def show_every_sweep(found: pd.DataFrame, suite: Suite, metric: str, chosen: Sequence[str]) -> None:
+    st.subheader("Every sweep")
+    score = choose("Score", robustness.SCORES, "score", metric_title)
+    own = found[found["metric"] == f"{score}/{metric}"]
+    cells = queries.cells(robustness.with_mean(own, suite))
+    texts = {(row["condition"], row["method"]): interval_text(row, row["metric"]) for row in cells.to_dict("records")}
+    said = [
+        (sweep_title(sweep), method, texts.get((sweep, method), DASH))
+        for sweep in ("mean", *suite.sweeps)
+        for method in chosen
+    ]
+    table = scores_table(said, chosen).rename_axis("Sweep").reset_index()
+    st.dataframe(table, hide_index=True, height=height(table, 20))
+    st.caption(plain(f"{metric_title(score)}: {MEANING[score]}. Mean ± half width of the 95% t interval over runs."))
+
+
+def show_undefined(why: pd.DataFrame) -> None:
+    table = reasons_table(why)
+    if len(table):
+        with st.expander(f"Scores without a value, and why: {len(table)}"):
+            st.dataframe(table, hide_index=True)
+
+
+def sweep_title(name: str) -> str:
+    """``audio/white_noise`` -> ``audio: white noise``."""
+    if name == "mean":
+        return "mean of all sweeps"
+    modality, _, corruption = name.partition("/")
+    return f"{modality}: {corruption.replace('_', ' ')}"
+
+
+main()
