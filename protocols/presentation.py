@@ -53,6 +53,8 @@ class Presenter:
         self._check(condition)
         if condition.corruption == "missing" and not condition.alone:
             return self._missing(modalities, condition)
+        if not condition.alone:  # whether it has a meaning here does not depend on what a method uses
+            self._stream(condition.modality, condition)
         return {m: self._stream(m, condition) for m in modalities}
 
     def without(self, streams: Streams, absent: Collection[str], rule: str, draw: int = 0) -> Streams:

@@ -174,6 +174,8 @@ def _nearest(text: str) -> str:
     if not names:
         return "Did you mean 'clean'?" if get_close_matches(text, ["clean"]) else ""
     modality = (get_close_matches(where, [*MODALITIES, "all"], n=1) or ["<modality>"])[0]
+    if names[0] == "missing" and "+" in where:
+        modality = "+".join(m for m in MODALITIES if m in where.split("+")) or modality
     if names[0] not in CORRUPTIONS:
         rate = "/<number>pct" if modality == "all" else ""
         return f"Did you mean '{modality}/{names[0]}{rate}'?"

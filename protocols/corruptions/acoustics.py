@@ -16,14 +16,13 @@ Waveforms are (S,) samples, integer or float, of any scale; what returns is (S,)
 silence stays silent.
 """
 
-from functools import lru_cache
-
 import numpy as np
-from scipy.signal import butter, fftconvolve, sosfilt
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
 from protocols.metrics import Undefined
 
 ORDER = 8  # of the low-pass: 48 dB an octave
+RINGING = 20  # periods of the edge after which that low-pass has rung out, by 200 dB
 PACKET_MS = 20.0  # what a packet of voice over IP usually holds
 
 
@@ -35,7 +34,8 @@ def reverberation(waveform: np.ndarray, severity: float, rng: np.random.Generato
     """
     samples = np.asarray(waveform, dtype=np.float32)
     room = impulse_response(severity, rate_hz, rng)[: len(samples)]
-    return _as_loud(fftconvolve(samples, room)[: len(samples)], samples)
+    size = next_fast_len(len(samples) + len(room) - 1, real=True)
+    return _as_loud(irfft(rfft(samples, size) * rfft(room, size), size)[: len(samples)], samples)
 
 
 def impulse_response(rt60_ms: float, rate_hz: float, rng: np.random.Generator) -> np.ndarray:
@@ -69,7 +69,9 @@ def clipping(waveform: np.ndarray, severity: float, rng: np.random.Generator) ->
 
 
 def band_limit(waveform: np.ndarray, severity: float, rng: np.random.Generator, *, rate_hz: float) -> np.ndarray:
-    """The waveform below ``severity`` Hz: a causal Butterworth low-pass of order 8, -3 dB at the edge.
+    """The waveform below ``severity`` Hz: the magnitude of a Butterworth low-pass of order 8, without its delay.
+
+    Power at f is divided by 1 + (f / severity)^16. Before and after the clip there is silence.
 
     Raises:
         Undefined: for an edge that is not below half the sampling rate.
@@ -77,12 +79,9 @@ def band_limit(waveform: np.ndarray, severity: float, rng: np.random.Generator, 
     if severity >= rate_hz / 2:
         raise Undefined(f"{severity:g} Hz is not below half the sampling rate, {rate_hz / 2:g} Hz")
     samples = np.asarray(waveform, dtype=np.float64)
-    return sosfilt(_low_pass(severity, rate_hz), samples).astype(np.float32)
-
-
-@lru_cache(maxsize=1)
-def _low_pass(edge_hz: float, rate_hz: float) -> np.ndarray:
-    return butter(ORDER, edge_hz, fs=rate_hz, output="sos")
+    size = next_fast_len(len(samples) + int(RINGING * rate_hz / severity), real=True)
+    gain = 1 / np.sqrt(1 + (rfftfreq(size, 1 / rate_hz) / severity) ** (2 * ORDER))
+    return irfft(rfft(samples, size) * gain, size)[: len(samples)].astype(np.float32)
 
 
 def drop_out(waveform: np.ndarray, severity: float, rng: np.random.Generator, *, rate_hz: float) -> np.ndarray:

@@ -26,6 +26,7 @@ WHITE = 255
 BLACK = 0
 GAMMA = 2.2  # pixels are encoded for a display: light goes with the power 2.2 of their value
 BLOCK = 8
+TIE = 1e-4
 # Quantisation of luminance at quality 50, ITU-T T.81 table K.1.
 LUMINANCE = np.array(
     (
@@ -113,6 +114,8 @@ def jpeg(frames: np.ndarray, severity: float, rng: np.random.Generator) -> np.nd
     count, height, width = pixels.shape
     padded = np.pad(pixels, ((0, 0), (0, -height % BLOCK), (0, -width % BLOCK)), mode="edge")
     blocks = padded.reshape(count, padded.shape[1] // BLOCK, BLOCK, padded.shape[2] // BLOCK, BLOCK).swapaxes(2, 3)
-    written = np.rint(dctn(blocks - 128, axes=(3, 4), norm="ortho") / table) * table
+    levels = dctn(blocks - 128, axes=(3, 4), norm="ortho") / table
+    # To the nearest, halves away from zero as libjpeg; TIE, so that the last bits of a transform decide no half.
+    written = np.copysign(np.floor(np.abs(levels) + 0.5 + TIE), levels) * table
     read = np.rint(idctn(written, axes=(3, 4), norm="ortho")) + 128  # (T, H / 8, W / 8, 8, 8)
     return np.clip(read.swapaxes(2, 3).reshape(padded.shape)[:, :height, :width], BLACK, WHITE)
