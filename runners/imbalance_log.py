@@ -6,6 +6,7 @@ A cell is empty where the ratio is undefined.
 """
 
 import csv
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from protocols.batches import Part, training_conditions
+from protocols.batches import Division, training_conditions
 from protocols.measuring.imbalance import each_alone, head_scores
 from protocols.metrics import Undefined
 from protocols.metrics.imbalance import discrepancy_ratio, inside
@@ -24,7 +25,9 @@ from zoo.remedies.heads import head_scores as scores_of_heads
 
 FILE = "imbalance.csv"
 COLUMNS = ("epoch", "modality", "discrepancy", "inside", "by")
-LOOKED_AT = 64  # validation examples, spread evenly: the look costs a few percent of an epoch
+# How much is looked at: a tenth of an epoch's examples, shared among the passes. As scores alone cost a third of a
+# training step, that is a few percent of an epoch. At least so many items, for an accuracy to mean something.
+SHARE, LEAST_ITEMS = 0.1, 32
 DRAW = "validation"  # of the noise: what the validation loss of training meets
 
 
@@ -34,7 +37,7 @@ class ImbalanceLog:
     Args:
         folder: of the run in progress; rows written before a kill are found there again.
         checkpoint: of ``fit``, which is written before an epoch is watched.
-        validation: the part that is looked at.
+        division: whose validation part is looked at: examples spread evenly over it, the same after every epoch.
         modalities: that the model uses; for one alone there is nothing to compare, and no file.
         size: examples a batch.
     """
@@ -44,13 +47,14 @@ class ImbalanceLog:
         folder: Path,
         checkpoint: Path,
         model: nn.Module,
-        validation: Part,
+        division: Division,
         modalities: tuple[str, ...],
         *,
         size: int,
         device: torch.device,
     ):
-        self._path, self._model, self._part, self._size = folder / FILE, model, validation, size
+        self._path, self._model, self._size = folder / FILE, model, size
+        self._part, self._among = division.validation, len(division.training)
         self._modalities, self._device, self._rows = modalities, device, []
         if len(modalities) > 1 and checkpoint.exists():
             saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
@@ -104,7 +108,9 @@ class ImbalanceLog:
 
     def _chosen(self) -> tuple[list[int], np.ndarray]:
         """Rows of the part that are looked at, and the labels of their items."""
-        part, count = self._part, min(LOOKED_AT, len(self._part))
+        part = self._part
+        least = math.ceil(LEAST_ITEMS * len(part) / len(part.labels))
+        count = min(len(part), max(least, round(SHARE * self._among / len(self._modalities))))
         rows = [i * len(part) // count for i in range(count)]
         labels = [part.examples.labels[part.index[r]] for r in rows]
         return rows, np.concatenate(labels) if part.examples.per_step else np.array(labels)

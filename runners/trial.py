@@ -184,7 +184,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             folder,
             folder / CHECKPOINT,
             model,
-            division.validation,
+            division,
             modalities,
             size=spec.budget.batch_size,
             device=torch.device(experiment.device),

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from protocols.record import read_jsonl
 from protocols.spec import load as load_protocol
 from runners import bundle, trial
 from runners.bundle import RunError
+from runners.experiment import describe
+from runners.imbalance_log import ImbalanceLog
 from zoo.spec import MethodSpec, SpecError
 from zoo.spec import load as load_method
 
@@ -38,8 +41,6 @@ def same(place, other):
 
 
 def elsewhere(settings, folder):
-    from dataclasses import replace
-
     return replace(settings, bundle_root=settings.bundle_root.with_name(folder))
 
 
@@ -120,6 +121,52 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_records(short, settings):
     place = settings.bundle_root / experiment.folder
     assert same(place, whole)
     assert len(pd.read_csv(place / "history.csv")) == 4 and 1 <= reached < 4
+    assert (place / "imbalance.csv").read_bytes() == (whole / "imbalance.csv").read_bytes()
+
+
+def test_how_modalities_stand_is_logged_without_changing_a_number(short, settings, monkeypatch):
+    """Under a remedy whose noise comes from the same random numbers as drop-out; stopped and gone on with, too."""
+    experiment = planned(short, settings, "late_fusion-ogm_ge")
+    whole = trial.run_trial(experiment, settings)
+    logged = pd.read_csv(whole / "imbalance.csv")
+    assert list(logged["epoch"]) == [e for e in (1, 2, 3, 4) for _ in range(3)] and set(logged["by"]) == {"heads"}
+
+    def stop(log, epoch):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(ImbalanceLog, "watch", stop)  # after the first checkpoint, before its rows
+        with pytest.raises(KeyboardInterrupt):
+            trial.run_trial(experiment, elsewhere(settings, "again"))
+    again = trial.run_trial(experiment, elsewhere(settings, "again"))
+    assert (again / "imbalance.csv").read_bytes() == (whole / "imbalance.csv").read_bytes()
+    monkeypatch.setattr(ImbalanceLog, "watch", lambda log, epoch: None)
+    blind = trial.run_trial(experiment, elsewhere(settings, "blind"))
+    assert not (blind / "imbalance.csv").exists()
+    for other in (again, blind):
+        assert same(other, whole)
+        assert (other / "predictions.parquet").read_bytes() == (whole / "predictions.parquet").read_bytes()
+        curves = [pd.read_csv(place / "history.csv").drop(columns="seconds") for place in (whole, other)]
+        assert curves[0].equals(curves[1])
+
+
+def test_a_remedy_is_part_of_the_run(short, settings):
+    plain, remedied = (planned(short, settings, name) for name in ("late_fusion", "late_fusion-ogm_ge"))
+    assert plain.code != remedied.code and plain.run != remedied.run
+    softer = remedied.method.remedy.model_copy(update={"alpha": 0.1})
+    changed = replace(remedied, method=remedied.method.model_copy(update={"remedy": softer}))
+    assert changed.run != remedied.run
+    assert describe(remedied)["method"]["remedy"] == {"name": "ogm_ge", "alpha": 0.3, "noise": True}
+    assert "remedy" not in describe(plain)["method"]
+
+
+def test_a_remedy_that_does_not_fit_is_refused_before_the_first_run(short, settings):
+    spec = load_protocol(str(short))
+    with pytest.raises(SpecError, match="late_fusion-gblend: .*weights for audio, joint, video; wanted .*text"):
+        trial.plan([load_method("late_fusion-gblend")], spec, settings, seeds=1)
+    mine = load_method("mult").model_copy(update={"remedy": load_method("late_fusion-ogm_ge").remedy})
+    with pytest.raises(SpecError, match="mult-paper: ogm_ge needs uni-modal heads.*late_fusion, hybrid_fusion"):
+        trial.plan([mine], spec, settings, seeds=1)
 
 
 def test_a_full_disk_leaves_nothing_half_written_and_loses_nothing(short, settings, monkeypatch):
