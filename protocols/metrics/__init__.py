@@ -37,6 +37,7 @@ INF = float("inf")
 ROBUSTNESS, CONTRIBUTION = "protocols.metrics.robustness", "protocols.metrics.contribution"
 IMBALANCE, ATTENTION = "protocols.metrics.imbalance", "protocols.metrics.attention"
 FAITHFULNESS, COST = "protocols.metrics.faithfulness", "protocols.metrics.cost"
+COUNTED = "protocols.measuring.cost"  # of a pass itself, not of an array
 METRICS = {
     m.name: m
     for m in (
@@ -82,11 +83,11 @@ METRICS = {
         Metric("random_tau", "Rank agreement with random weights", f"{FAITHFULNESS}:kendall", None, (-1.0, 1.0), "tau"),
         # Cost.
         Metric("parameters", "Parameters", f"{COST}:parameters", None, (0.0, INF), "parameters"),
-        Metric("flops", "FLOPs of one example", f"{COST}:flops", False, (0.0, INF), "FLOPs"),
+        Metric("flops", "FLOPs of one example", f"{COUNTED}:flops", False, (0.0, INF), "FLOPs"),
         Metric("latency_p50", "Median latency at batch 1", f"{COST}:latency", False, (0.0, INF), "s"),
         Metric("latency_p95", "95th percentile of latency at batch 1", f"{COST}:latency", False, (0.0, INF), "s"),
         Metric("throughput", "Throughput", f"{COST}:throughput", True, (0.0, INF), "examples/s"),
-        Metric("peak_memory", "Peak memory of a forward pass", f"{COST}:peak_memory", False, (0.0, INF), "bytes"),
+        Metric("peak_memory", "Peak memory of a pass", f"{COUNTED}:peak_memory", False, (0.0, INF), "bytes"),
         Metric("energy", "Measured energy of one example", f"{COST}:energy", False, (0.0, INF), "J"),
         Metric("spiking_energy", "Spiking energy, an estimate", f"{COST}:spiking_energy", False, (0.0, INF), "J"),
     )
