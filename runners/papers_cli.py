@@ -8,6 +8,9 @@ import typer
 from runners.options import Json
 from runners.output import print_card, print_rows
 
+COLUMNS_WIDTH = 90  # characters for the columns of a table, beside row names and how a row is re-run
+NAMED_COLUMNS = 7
+
 
 def papers(
     key: Annotated[str | None, typer.Argument(help="A paper; all papers when none is named.")] = None,
@@ -19,7 +22,8 @@ def papers(
     Every published number is in one of four states: runnable now, runnable with data that you bring, not comparable
     (the reason is printed), or blank, because nobody could check it.
     """
-    from protocols.papers import PaperError, paper
+    from protocols.paper import PaperError
+    from protocols.papers import paper
 
     if key is None:
         if table is not None:
@@ -83,7 +87,8 @@ def refusal(
 
 
 def _list_papers(as_json: bool) -> None:
-    from protocols.papers import STATES, keys, paper
+    from protocols.paper import STATES
+    from protocols.papers import keys, paper
 
     rows = []
     for key in keys():
@@ -101,7 +106,7 @@ def _list_papers(as_json: bool) -> None:
 
 def _headed(counts: dict[str, int], as_json: bool) -> dict[str, int]:
     """Counts under the words of a heading, or under their keys in JSON."""
-    from protocols.papers import STATES
+    from protocols.paper import STATES
 
     return counts if as_json else {STATES[state]: count for state, count in counts.items()}
 
@@ -110,8 +115,8 @@ def _show_paper(found, as_json: bool) -> None:
     rows = []
     for table in found.tables:
         counts = table.coverage()
-        row = {"table": table.id, "printed": table.printed, "caption": table.caption, "data": table.data}
-        rows.append(row | {"cells": sum(counts.values())} | _headed(counts, as_json))
+        row = {"table": table.id, "printed": table.printed} | ({"caption": table.caption} if as_json else {})
+        rows.append(row | {"data": table.data, "cells": sum(counts.values())} | _headed(counts, as_json))
     if as_json:
         head = {"key": found.key, "title": found.title, "authors": found.authors, "year": found.year}
         head |= {"venue": found.venue, "doi": found.doi, "arxiv": found.arxiv, "notes": found.notes}
@@ -120,7 +125,7 @@ def _show_paper(found, as_json: bool) -> None:
     print_card(_heading(found), False)
     print()
     print_rows(rows, False)
-    _print_bring(found.tables)
+    print_bring(found.tables)
     now = [row["table"] for row, table in zip(rows, found.tables, strict=True) if table.coverage()["now"]]
     print(f"\nOne table: fuseboard papers {found.key} --table {(now or [rows[0]['table']])[0]}")
 
@@ -156,7 +161,8 @@ def _bring(tables) -> list[dict]:
     ]
 
 
-def _print_bring(tables) -> None:
+def print_bring(tables) -> None:
+    """A card for each data set that these tables wait for."""
     for entry in _bring(tables):
         print()
         print_card(entry, False)
@@ -164,7 +170,7 @@ def _print_bring(tables) -> None:
 
 def table_data(found, table) -> dict:
     """A table as JSON: what stands over it, and one entry for each published number."""
-    from protocols.papers import replicas
+    from protocols.paper import replicas
 
     cells = []
     for cell in table.cells:
@@ -183,33 +189,58 @@ def table_data(found, table) -> dict:
 def _show_table(found, table) -> None:
     """The printed layout, one more column for how each row is re-run, and the notes that this needs."""
     reasons: list[str] = []
-    rows, group = [], None
-    for row in table.rows:
-        if row.group != group:
-            group = row.group
-            if group:
-                rows.append(dict.fromkeys(_columns(table), "") | {"row": f"[{group}]"})
-        spreads = row.spread or (None,) * len(row.values)
-        told = [_printed(value, spread) for value, spread in zip(row.values, spreads, strict=True)]
-        how = _how([cell for cell in table.cells if cell.row is row], reasons)
-        entry = {"row": row.name, **row.labels, "by": row.by}
-        rows.append(entry | dict(zip(_headings(table), told, strict=True)) | {"re-run as": how})
+    ways = [_how([cell for cell in table.cells if cell.row is row], reasons) for row in table.rows]
     print_card(_table_heading(found, table), False)
-    print()
-    print_rows(rows, False)
+    pieces = _pieces(table)
+    for piece in pieces:
+        print()
+        print_rows(_layout(table, piece, ways if piece is pieces[-1] else None), False)
     for number, reason in enumerate(reasons, 1):
         print_card({f"[{number}]": reason}, False)
-    _print_bring([table])
+    print_bring([table])
     print()
 
 
-def _columns(table) -> list[str]:
-    return ["row", *table.rows[0].labels, "by", *_headings(table), "re-run as"]
+def _pieces(table) -> list[list[int]]:
+    """Columns that go side by side: a table of very many columns is printed in pieces, each with the row names."""
+    pieces, room = [[]], 0
+    for index, heading in enumerate(_headings(table)):
+        values = [_number(row, index) for row in table.rows]
+        room += 2 + max(len(text) for text in (*heading.split("\n"), *values))
+        if room > COLUMNS_WIDTH and pieces[-1]:
+            pieces.append([])
+            room = 0
+        pieces[-1].append(index)
+    return pieces
+
+
+def _layout(table, piece: list[int], ways: list[str] | None) -> list[dict[str, str]]:
+    headings = _headings(table)
+    names = [
+        "row",
+        *table.rows[0].labels,
+        "by",
+        *(headings[index] for index in piece),
+        *(["re-run as"] if ways else []),
+    ]
+    rows, group = [], None
+    for place, row in enumerate(table.rows):
+        if row.group != group and row.group:
+            rows.append(dict.fromkeys(names, "") | {"row": f"[{row.group}]"})
+        group = row.group
+        told = [row.name, *row.labels.values(), row.by, *(_number(row, index) for index in piece)]
+        rows.append(dict(zip(names, told + ([ways[place]] if ways else []), strict=True)))
+    return rows
 
 
 def _headings(table) -> list[str]:
-    """Column titles; an asterisk where no metric of ours is the same quantity."""
-    return [f"{column.title}{'' if column.metric else '*'}" for column in table.columns]
+    """Column titles, the group above the name; an asterisk where no metric of ours is the same quantity."""
+    told = [f"{column.group}\n{column.name}" if column.group else column.name for column in table.columns]
+    return [f"{title}{'' if column.metric else '*'}" for title, column in zip(told, table.columns, strict=True)]
+
+
+def _number(row, index: int) -> str:
+    return _printed(row.values[index], row.spread[index] if row.spread else None)
 
 
 def _printed(value: str | None, spread: str | None) -> str:
@@ -219,13 +250,17 @@ def _printed(value: str | None, spread: str | None) -> str:
 
 
 def _how(cells, reasons: list[str]) -> str:
-    """How the cells of one row are re-run: each way once, with its columns where there are several ways."""
+    """How the cells of one row are re-run: each way once, with its columns where there are several ways.
+
+    The way of the most cells comes last, as that of the others, where their names would be a long list.
+    """
     ways: dict[str, list[str]] = {}
     for cell in cells:
         ways.setdefault(_way(cell, reasons), []).append(cell.column.title)
     if len(ways) < 2:
         return next(iter(ways), "nothing printed")
-    return "; ".join(f"{', '.join(columns)}: {way}" for way, columns in ways.items())
+    told = sorted(ways.items(), key=lambda item: len(item[1]) > NAMED_COLUMNS)
+    return "; ".join(f"{', '.join(names) if len(names) <= NAMED_COLUMNS else 'others'}: {way}" for way, names in told)
 
 
 def _way(cell, reasons: list[str]) -> str:
@@ -238,16 +273,25 @@ def _way(cell, reasons: list[str]) -> str:
         return f"blank {note(cell.reason)}"
     if cell.state == "not_comparable":
         return f"not comparable {note(cell.reason)}"
+    from protocols.papers import datasets
+
     run = cell.run
     what = run.method
     if run.settings:
-        what += f" with {', '.join(f'{name} {value}' for name, value in run.settings.items())}"
-    where = f"under {run.protocol}" if run.protocol else cell.reason
+        what += f" with {_flow(run.settings)}"
+    where = f"under {run.protocol}" if run.protocol else f"needs {datasets()[cell.needs].title}"
     return f"{what}, {where}{' ' + note(run.note) if run.note else ''}"
 
 
+def _flow(settings: Mapping[str, Any]) -> str:
+    """``heads: 10, kernels: {text: 3}``."""
+    import yaml
+
+    return yaml.safe_dump(dict(settings), default_flow_style=True, sort_keys=False, width=1000).strip()[1:-1]
+
+
 def _table_heading(found, table) -> dict[str, str | list[str]]:
-    from protocols.papers import TRIVIAL, replicas
+    from protocols.paper import TRIVIAL, replicas
 
     card = {"table": f"{table.id} of {found.key} ({found.short}), {table.printed}", "caption": table.caption}
     card |= {"data": table.data, "split": table.split, "epoch chosen": _selection(table)}
@@ -270,6 +314,8 @@ def _table_heading(found, table) -> dict[str, str | list[str]]:
         card["left out"] = table.omitted
     card["evidence"] = [f"{item.source}: {item.at}" for item in table.evidence] or ["by row"]
     notes = [*table.notes, *(f"{row.heading}: {row.note}" for row in table.rows if row.note)]
+    if any(value is None for row in table.rows for value in row.values):
+        notes.append("? a number that nobody could check")
     if any(column.metric is None for column in table.columns):
         notes.append("* no metric of ours is this quantity yet")
     return card | ({"notes": notes} if notes else {})
