@@ -152,7 +152,7 @@ class ProtocolSpec(BaseModel):
             if condition.modality and condition.modality not in self.inputs:
                 raise ValueError(f"condition {text!r} needs {condition.modality}; inputs are {', '.join(self.inputs)}")
             if not condition.alone:
-                raise ValueError(f"condition {text!r} takes more than one example's rows; it belongs into a suite")
+                raise ValueError(f"condition {text!r} takes more than one example's rows; it belongs in a suite")
         for text in self.training_conditions:
             if parse_condition(text).corruption == "missing":
                 raise ValueError(f"training_conditions: {text!r}; a training condition is clean or a corruption")

@@ -92,7 +92,7 @@ def test_a_protocol_takes_what_needs_one_example_only():
     spec = load("synthetic@1")
     type(spec).model_validate(spec.model_dump() | {"inputs": inputs, "conditions": ("clean", "audio/clipping/30pct")})
     for text in ("audio/babble/0dB", "audio/conflict", "video/shift/1steps"):
-        with pytest.raises(ValueError, match="belongs into a suite"):
+        with pytest.raises(ValueError, match="belongs in a suite"):
             type(spec).model_validate(spec.model_dump() | {"inputs": inputs, "conditions": ("clean", text)})
 
 
