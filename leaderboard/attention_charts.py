@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from leaderboard.charts import REFERENCE
 from protocols.datasets import logmel
 
-HEAT, LINE = "#D55E00", "#0072B2"
+HEAT, LINE, MARK = "#D55E00", "#0072B2", "#F0E442"
 STRONGEST = 0.65  # opacity of the heat of the step with the largest weight
 MARKS_HZ = (500, 1000, 2000, 4000)
 EDGE = 46  # pixels left of each chart, so that one second lies above the other
@@ -93,7 +92,7 @@ def sound_chart(
             "url": {"field": "url"},
         },
     }
-    layers = [{"layer": [ground, *_marks(word, x)]}]
+    layers = [ground]
     if weights is not None:
         most = max(weights)
         tint = {
@@ -124,6 +123,7 @@ def sound_chart(
             },
         }
         layers += [tint, line]
+    layers += _marks(word, x)
     return {
         "data": {"values": _rows(weights, begins, ends) if weights is not None else []},
         "height": height,
@@ -149,9 +149,11 @@ def _time(begins: Sequence[float], ends: Sequence[float], seconds: bool) -> dict
 
 
 def _marks(at: Sequence[float], x: dict[str, Any]) -> list[dict[str, Any]]:
-    rows = [{"at": float(mark)} for mark in at]
-    rule = {"type": "rule", "strokeDash": [5, 4], "strokeWidth": 1.5, "color": REFERENCE}
-    return [{"data": {"values": rows}, "mark": rule, "encoding": {"x": x | {"field": "at"}}}] if rows else []
+    """Dashed lines that show on dark and on light."""
+    rows = {"data": {"values": [{"at": float(mark)} for mark in at]}, "encoding": {"x": x | {"field": "at"}}}
+    under = {"type": "rule", "strokeWidth": 3, "color": "black", "opacity": 0.6}
+    over = {"type": "rule", "strokeWidth": 2, "strokeDash": [6, 5], "color": MARK}
+    return [rows | {"mark": under}, rows | {"mark": over}] if at else []
 
 
 def _told(seconds: bool) -> list[dict[str, str]]:

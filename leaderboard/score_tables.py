@@ -34,7 +34,7 @@ def scores_table(said: Iterable[tuple[str, str, str]], methods: Sequence[str]) -
     rows: dict[str, dict[str, str]] = {}
     for score, method, text in said:
         rows.setdefault(score, {})[method] = text
-    columns = {method: [texts.get(method, DASH) for texts in rows.values()] for method in methods}
+    columns = {method: [found.get(method, DASH) for found in rows.values()] for method in methods}
     return pd.DataFrame(columns, index=pd.Index(list(rows), name="Score"))
 
 

@@ -206,7 +206,7 @@ def show_over_clip(
 ) -> None:
     word = clip.words[clip.spoken][1:]
     if modality == "video":
-        st.image(film.film(clip.frames, clip.seen, weights, begins), width="stretch")
+        st.image(film.film(clip.frames, clip.seen, weights, begins))
         if weights is not None:
             st.caption(
                 f"The frames; models see what the white box holds. A full bar is {100 * max(weights):.0f} % of the "

@@ -9,7 +9,7 @@ BEGINS, ENDS = [1.0, 1.1, 1.2], [1.1, 1.2, 1.3]
 
 def test_bars_stand_where_their_steps_are():
     chart = saliency_chart([0.2, 0.5, 0.3], [0.5, 1.5, 2.5], [1.5, 2.5, 3.5], "share", seconds=False, mark=2)
-    bars, mark = chart["layer"]
+    bars, _, mark = chart["layer"]
     assert [row["share"] for row in chart["data"]["values"]] == [0.2, 0.5, 0.3]
     assert bars["encoding"]["x"]["scale"]["domain"] == [0.5, 3.5]
     assert mark["data"]["values"] == [{"at": 2.0}]
@@ -17,7 +17,7 @@ def test_bars_stand_where_their_steps_are():
 
 def test_heat_lies_over_the_spectrogram():
     chart = sound_chart("data:image/png;base64,xx", [0.2, 0.5, 0.3], BEGINS, ENDS, (1.05, 1.25))
-    (ground, word), tint, line = chart["layer"][0]["layer"], *chart["layer"][1:]
+    ground, tint, line, _, word = chart["layer"]
     (picture,) = ground["data"]["values"]
     assert (picture["begin"], picture["end"], picture["url"]) == (1.0, 1.3, "data:image/png;base64,xx")
     assert [row["at"] for row in word["data"]["values"]] == [1.05, 1.25]
@@ -28,4 +28,4 @@ def test_heat_lies_over_the_spectrogram():
 
 def test_without_saliency_the_sound_is_drawn_alone():
     chart = sound_chart("data:image/png;base64,xx", None, BEGINS, ENDS, (1.05, 1.25))
-    assert len(chart["layer"]) == 1
+    assert [layer["mark"]["type"] for layer in chart["layer"]] == ["image", "rule", "rule"]
