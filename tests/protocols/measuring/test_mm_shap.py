@@ -6,34 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from protocols.batches import Part, Standardiser
-from protocols.examples import Examples, Stream
 from protocols.measuring import Subject, mm_shap
-from protocols.presentation import Presenter
-from protocols.spec import committed
 
 RNG = np.random.default_rng(0)
 WEIGHTS = {m: np.append(0.02 * RNG.random(39), 0.3) for m in ("audio", "video", "text")}  # the last step weighs most
 LENGTHS = {"audio": (20, 20, 17), "video": (9, 9, 7), "text": (12, 12, 12)}
 
 
-def presenter_of(streams: dict[str, list[np.ndarray]], labels=None, conditions=("clean",)) -> Presenter:
-    """A part that holds exactly these rows, standardised already."""
-    made, plain = {}, {}
-    for m, rows in streams.items():
-        stops = np.cumsum([len(x) for x in rows])
-        values = np.concatenate(rows).astype(np.float32)
-        made[m] = Stream(values, stops - [len(x) for x in rows], stops, values.shape[1])
-        plain[m] = Standardiser(np.zeros(values.shape[1], np.float32), np.ones(values.shape[1], np.float32))
-    count = len(stops)
-    labels = np.zeros(count, dtype=np.int64) if labels is None else labels
-    examples = Examples(tuple(f"clip{i}" for i in range(count)), labels, ("no", "yes"), made, "planted")
-    spec = committed()["synthetic@1"].model_copy(update={"conditions": conditions})
-    return Presenter(Part(spec, examples, np.arange(count), plain))
-
-
-def ones(*modalities: str) -> Presenter:
-    return presenter_of({m: [np.ones((n, 1)) for n in LENGTHS[m]] for m in modalities})
+@pytest.fixture
+def ones(presenter_of):
+    """Streams of ones; the first two examples are equally long."""
+    return lambda *modalities: presenter_of({m: [np.ones((n, 1)) for n in LENGTHS[m]] for m in modalities})
 
 
 def suite(items=10, windows=8, permutations=2):
@@ -82,8 +65,8 @@ def found(model, presenter, *modalities, **settings):
     return {metric: f for (condition, metric), f in named.items() if condition == "clean"}
 
 
-def check_additive(*modalities, **settings):
-    told = found(additive, ones(*modalities), *modalities, **settings)
+def check_additive(presenter, *modalities, **settings):
+    told = found(additive, presenter, *modalities, **settings)
     assert set(told) == {f"mm_shap/{m}{end}" for m in modalities for end in ("", "/mean")}
     for m in modalities:
         windows = settings.get("windows", 8)
@@ -94,11 +77,11 @@ def check_additive(*modalities, **settings):
 
 @pytest.mark.parametrize("modalities", [("audio", "video"), ("audio", "video", "text")], ids="+".join)
 @pytest.mark.parametrize("windows", [1, 2, 8, 15])
-def test_planted_shares_are_found(modalities, windows):
-    check_additive(*modalities, windows=windows)
+def test_planted_shares_are_found(modalities, windows, ones):
+    check_additive(ones(*modalities), *modalities, windows=windows)
 
 
-def test_batches_of_coalitions_do_not_matter(monkeypatch):
+def test_batches_of_coalitions_do_not_matter(monkeypatch, ones):
     whole = found(additive, ones("audio", "video"), "audio", "video")
     monkeypatch.setattr(mm_shap, "ROWS", 7)
     split = found(additive, ones("audio", "video"), "audio", "video")
@@ -106,7 +89,7 @@ def test_batches_of_coalitions_do_not_matter(monkeypatch):
         assert split[name].value == pytest.approx(finding.value, abs=1e-6)
 
 
-def test_a_strip_that_no_window_covers_is_caught(monkeypatch):
+def test_a_strip_that_no_window_covers_is_caught(monkeypatch, ones):
     def present(coalitions, steps):
         side = steps // coalitions.shape[1]
         kept = np.ones((len(coalitions), steps), dtype=bool)
@@ -115,10 +98,10 @@ def test_a_strip_that_no_window_covers_is_caught(monkeypatch):
 
     monkeypatch.setattr(mm_shap, "present", present)
     with pytest.raises(AssertionError):
-        check_additive("audio", "video")
+        check_additive(ones("audio", "video"), "audio", "video")
 
 
-def test_a_stale_mask_is_caught(monkeypatch):
+def test_a_stale_mask_is_caught(monkeypatch, ones):
     """Every row of a forward pass gets the windows of the first."""
     without = mm_shap._without
 
@@ -127,10 +110,10 @@ def test_a_stale_mask_is_caught(monkeypatch):
 
     monkeypatch.setattr(mm_shap, "_without", stale)
     with pytest.raises(AssertionError):
-        check_additive("audio", "video")
+        check_additive(ones("audio", "video"), "audio", "video")
 
 
-def test_predictions_of_another_example_are_caught(monkeypatch):
+def test_predictions_of_another_example_are_caught(monkeypatch, presenter_of):
     """The first example's coalitions stand for those of all: what a cache that is never cleared does."""
     without = mm_shap._without
 
@@ -147,7 +130,7 @@ def test_predictions_of_another_example_are_caught(monkeypatch):
     assert abs(audio() - right) > 0.1
 
 
-def test_a_modality_that_the_model_ignores_has_no_share():
+def test_a_modality_that_the_model_ignores_has_no_share(ones):
     def deaf(inputs, masks):
         return of_probability(0.05 + 0.5 * weighted(inputs, "video") ** 2)
 
@@ -157,14 +140,14 @@ def test_a_modality_that_the_model_ignores_has_no_share():
         assert told["mm_shap/video"].value == 1.0
 
 
-def test_a_model_that_ignores_everything_has_a_reason():
+def test_a_model_that_ignores_everything_has_a_reason(ones):
     told = found(lambda inputs, masks: torch.ones(len(inputs["audio"]), 2), ones("audio", "video"), "audio", "video")
     for finding in told.values():
         assert finding.value is None and finding.n == 3
         assert finding.reason == "no player has credit: taking windows away does not change the prediction"
 
 
-def test_one_modality_has_a_reason_and_costs_nothing():
+def test_one_modality_has_a_reason_and_costs_nothing(ones):
     def never(inputs, masks):
         raise AssertionError("a forward pass for a share of one")
 
@@ -173,7 +156,7 @@ def test_one_modality_has_a_reason_and_costs_nothing():
     assert set(told) == {"mm_shap/video", "mm_shap/video/mean"}
 
 
-def test_scores_that_are_not_finite_have_a_reason():
+def test_scores_that_are_not_finite_have_a_reason(ones):
     def brittle(inputs, masks):
         p = weighted(inputs, "audio")
         return of_probability(p / p.abs().clamp(max=1e-3) * 1e-3 / 4) + weighted(inputs, "video")[:, None]
@@ -196,7 +179,7 @@ BITS = [np.array([[a]]) for a in (-1.0, -1.0, 1.0, 1.0)], [np.array([[b]]) for b
     ],
     ids=["xor", "copy", "unique", "and"],
 )
-def test_gates_of_one_step(gate, shares):
+def test_gates_of_one_step(gate, shares, presenter_of):
     """One step is one player: two players, exact values."""
 
     def model(inputs, masks):
@@ -209,7 +192,7 @@ def test_gates_of_one_step(gate, shares):
             assert told["mm_shap/video"].value == pytest.approx(1 - wanted, abs=1e-6)
 
 
-def test_a_model_that_scores_steps_is_scored_over_all_of_them():
+def test_a_model_that_scores_steps_is_scored_over_all_of_them(presenter_of):
     """Step t looks at audio t, and at video of the first step: shares of the mean over steps are known."""
 
     def model(inputs, masks):
@@ -225,7 +208,7 @@ def test_a_model_that_scores_steps_is_scored_over_all_of_them():
         assert told["mm_shap/audio"].n == 10
 
 
-def test_examples_without_credit_are_left_out():
+def test_examples_without_credit_are_left_out(presenter_of):
     streams = {m: [np.full((3, 1), v) for v in (1.0, 0.0, 1.0)] for m in ("audio", "video")}
 
     def model(inputs, masks):
@@ -236,14 +219,14 @@ def test_examples_without_credit_are_left_out():
     assert told["mm_shap/audio"].n == 2
 
 
-def test_the_primary_condition_is_measured_too():
+def test_the_primary_condition_is_measured_too(presenter_of):
     presenter = presenter_of({m: [np.ones((4, 1))] for m in ("audio", "video")}, conditions=("audio/missing", "clean"))
     findings = list(mm_shap.measure(subject(additive, "audio", "video"), presenter, suite()))
     assert [f.condition for f in findings] == ["clean"] * 4 + ["audio/missing"] * 4
     assert findings[0].value > 0.1 and findings[4].value == 0.0
 
 
-def test_the_same_numbers_twice_and_no_forward_pass_too_many():
+def test_the_same_numbers_twice_and_no_forward_pass_too_many(ones):
     rows = []
 
     def model(inputs, masks):
