@@ -86,8 +86,10 @@ def show_table(board: pd.DataFrame, costs: pd.DataFrame, metric: str) -> None:
     table = pd.DataFrame(rows)
     st.dataframe(table, hide_index=True, height=height(table, 30))
     st.caption(
-        "Mean ± half width of the 95% t interval over runs. Latency is of one example at a time, throughput of whole "
-        "batches, both of the forward pass alone, features being there. Training is the wall time of a whole run."
+        "Mean ± half width of the 95% t interval over runs. FLOPs: of one example of median length, two for a "
+        "multiply-add. p50 and p95: latency of that example in a batch of 1. Examples/s: in batches of the protocol's "
+        "size. Both on one CPU thread, from features in memory to scores. Memory: alive at once in a pass of such a "
+        "batch, beside weights and inputs. Training: wall time of a whole run."
     )
     if any(name.partition("/")[0] in cost.ESTIMATED for name in names):
         st.caption("Spiking energy is an estimate from counted operations and never compared with measured energy.")

@@ -1,7 +1,7 @@
 """How far scores fall under corruption, absence, misalignment and conflict, and how that compares with late fusion."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -12,6 +12,7 @@ from leaderboard.figures import interval_text, metric_title
 from leaderboard.interval_charts import dots, looks, points
 from leaderboard.score_tables import DASH, height, reasons_table, scores_table
 from leaderboard.session import choose, choose_several, open_store, plain, require_evaluation, require_protocols
+from protocols.corruptions import Condition
 from protocols.metrics import metric as metric_card
 from protocols.suite import Suite
 
@@ -119,7 +120,7 @@ def show_curves(cells: pd.DataFrame, suite: Suite, metric: str, sweeps: Sequence
 
 
 def draw_sweep(
-    cells: pd.DataFrame, conditions: Sequence[Any], metric: str, style: Style, domain: Sequence[float]
+    cells: pd.DataFrame, conditions: Sequence[Condition], metric: str, style: Style, domain: Sequence[float]
 ) -> None:
     clean = clean_place(conditions)
     places = {"clean": clean} | {condition.text: condition.severity for condition in conditions}
@@ -129,7 +130,7 @@ def draw_sweep(
     draw(cells, places, metric, title, style, marks, domain)
 
 
-def clean_place(conditions: Sequence[Any]) -> float:
+def clean_place(conditions: Sequence[Condition]) -> float:
     """Where clean input stands on the axis of a sweep: at nothing, or where all is left, or one step before."""
     mildest, worst = conditions[0].severity, conditions[-1].severity
     if mildest <= worst and mildest > 0:

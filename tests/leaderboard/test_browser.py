@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,9 @@ from protocols.record import FIELDS, KEY, read_jsonl
 
 pytestmark = pytest.mark.browser
 
+GRID = "grid-digit-noisy@1"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+MULT_COST = ("91.0 ± 2.5 %", "9.10 ± 0.25")  # accuracy on clean input, milliseconds
 QUIET = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -50,8 +53,28 @@ def results(bundles_at, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def evaluations(bundles_at, evaluate, tmp_path_factory):
+    """Made-up evaluations under the names of a real protocol, its suite, and methods."""
+    bundles = bundles_at(tmp_path_factory.mktemp("evaluated") / "bundles")
+    evaluate(bundles, GRID)
+    return bundles.root
+
+
+@pytest.fixture(scope="module")
 def board(results):
     """Address of a board over these results."""
+    with served(results) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def evaluated_board(evaluations):
+    with served(evaluations) as address:
+        yield address
+
+
+@contextmanager
+def served(results):
     url, log_path = f"sqlite:///{results.parent}/board.db", results.parent / "server.log"
     engine = store.connect(url)
     store.ingest(engine, results)
@@ -94,6 +117,18 @@ def wait_for(url, server, log):
 @pytest.fixture
 def page(browser, board):
     """A page that must neither complain nor ask another machine for anything."""
+    with opened(browser, board) as page:
+        yield page
+
+
+@pytest.fixture
+def evaluated_page(browser, evaluated_board):
+    with opened(browser, evaluated_board) as page:
+        yield page
+
+
+@contextmanager
+def opened(browser, board):
     page = browser.new_page(viewport={"width": 1280, "height": 1800}, accept_downloads=True)
     page.set_default_timeout(60_000)
     trouble = []
@@ -208,3 +243,32 @@ def test_the_download_holds_the_records(page, results, tmp_path, format):
     found = frame.set_index(list(KEY))["value"].to_dict()
     wanted = [record for file in results.glob("*/*/*/records.jsonl") for record in read_jsonl(file)]
     assert found == {tuple(getattr(record, name) for name in KEY): record.value for record in wanted}
+
+
+def test_robustness_shows_measured_values_and_shares(evaluated_page):
+    page = evaluated_page
+    page.goto(f"{page.board}/robustness?protocol={GRID}")
+    page.get_by_role("heading", name="With the severity of a corruption").wait_for()
+    page.get_by_test_id("stVegaLiteChart").first.locator("svg.marks").get_by_text("signal-to-noise ratio").wait_for()
+    assert column(page, 2)[:2] == ["cross_attention", "mult-paper"]
+    assert column(page, 3)[1] == "73.0 ± 2.5 %"  # from 91 % on clean input to 55 %
+    for number in range(6):  # each moves what stands below it
+        page.get_by_test_id("stVegaLiteChart").nth(number).locator("svg.marks").wait_for()
+    choose(page, "Score", "Corruption error")
+    soon(lambda: column(page, 4, number=1)[0], "100.0 ± 0.0 %")  # late fusion against itself
+    page.wait_for_url(re.compile("score=corruption_error"))
+    shared = page.url
+    page.goto("about:blank")
+    page.goto(shared)
+    page.get_by_role("heading", name="Every sweep").wait_for()
+    soon(lambda: column(page, 4, number=1)[0], "100.0 ± 0.0 %")
+
+
+def test_cost_shows_measured_values_with_intervals(evaluated_page):
+    page = evaluated_page
+    page.goto(f"{page.board}/cost?protocol={GRID}&condition=clean")
+    page.get_by_role("heading", name="Where it was measured").wait_for()
+    page.get_by_test_id("stVegaLiteChart").locator("svg.marks").get_by_text("late_fusion").wait_for()
+    soon(lambda: (column(page, 1)[0], column(page, 2)[0], column(page, 5)[0]), ("mult-paper", *MULT_COST))
+    choose(page, "Cost", "Throughput (examples/s)")
+    page.get_by_text("Better is right and up").wait_for()

@@ -2,7 +2,16 @@ import json
 
 import pandas as pd
 
-from leaderboard.charts import KINDS, curves_chart, ranking_chart, seeds_chart, streams_graph
+from leaderboard.charts import (
+    DASHES,
+    KINDS,
+    curves_chart,
+    pareto_chart,
+    ranking_chart,
+    seeds_chart,
+    severity_chart,
+    streams_graph,
+)
 
 TABLE = pd.DataFrame(
     {
@@ -73,3 +82,35 @@ def test_what_two_streams_share_connects_them():
 
 def test_a_stream_with_quotes_stays_one_name():
     assert '"a\\"b" -> "c\\\\d"' in streams_graph([stream("c\\d", 'a"b', 1)])
+
+
+def point(method, at, mean, low=None, high=None):
+    ends = {"mean": mean, "low": low, "high": high}
+    return {"method": method, "at": at, "under": f"noise/{at}", **ends, "score": "50.0 %", "n": 1}
+
+
+def test_severities_run_from_clean_to_the_worst():
+    looks = {"mult": ("#0072B2", "circle"), "audio": ("#D55E00", "diamond")}
+    rows = [point("mult", 27.0, 0.9, 0.8, 1.0), point("mult", 0.0, 0.5), point("audio", 27.0, 0.4)]
+    marks = {27.0: "clean", 20.0: "20", 0.0: "0"}
+    chart = severity_chart(rows, "accuracy", "signal-to-noise ratio (dB)", looks, {"audio"}, marks, [0, 1])
+    x = chart["encoding"]["x"]
+    assert x["scale"]["domain"] == [27.0, 0.0]
+    assert x["axis"]["values"] == [27.0, 20.0, 0.0]
+    assert "datum.value === 27.0 ? 'clean'" in x["axis"]["labelExpr"]
+    dash = chart["layer"][1]["encoding"]["strokeDash"]["scale"]
+    assert dict(zip(dash["domain"], dash["range"], strict=True)) == {"mult": DASHES[0], "audio": DASHES[1]}
+    shapes = chart["layer"][2]["encoding"]["shape"]["scale"]["range"]
+    assert len(set(shapes)) == len(set(chart["encoding"]["color"]["scale"]["range"])) == 2
+    json.dumps(chart, allow_nan=False)
+
+
+def test_the_front_is_drawn_apart():
+    row = {"kind": "fusion", "mean": 0.9, "low": None, "high": None, "score": "90 %", "price": "1", "n": 1}
+    rows = [row | {"method": "a", "cost": 1.0, "front": True}, row | {"method": "b", "cost": 2.0, "front": False}]
+    chart = pareto_chart(rows, "accuracy", "Latency (ms)", less_is_better=True)
+    assert [r["method"] for r in chart["layer"][0]["data"]["values"]] == ["a"]
+    assert chart["encoding"]["x"]["scale"]["type"] == "log"
+    steps = [pareto_chart(rows, "accuracy", "", less)["layer"][0]["mark"]["interpolate"] for less in (True, False)]
+    assert steps == ["step-after", "step-before"]
+    json.dumps(chart, allow_nan=False)

@@ -1,5 +1,6 @@
 """Every page as Streamlit runs it, without a browser."""
 
+import json
 import os
 import re
 import subprocess
@@ -12,10 +13,14 @@ from streamlit.testing.v1 import AppTest
 import leaderboard
 import zoo.spec
 from leaderboard import store
+from protocols.spec import committed
 from zoo import Method, Size
 from zoo.spec import MethodSpec
 
 PAGES = Path(leaderboard.__file__).parent / "pages"
+ALL = ("ranking", "method", "robustness", "contribution", "attention", "cost", "download")
+GRID = "grid-digit-noisy@1"
+METHODS, ENTRIES = zoo.METHODS, zoo.spec.entries  # before a test puts others in their place
 CARD = Method(
     name="late",
     target="zoo.late:X",
@@ -129,7 +134,98 @@ def test_download_offers_the_protocol(page):
     assert list(at.dataframe[0].value.columns)[-4:] == ["mean", "low", "high", "n"]
 
 
-@pytest.mark.parametrize("name", ["ranking", "download"])
+@pytest.fixture
+def evaluated(page, engine, bundles, evaluate, monkeypatch):
+    """Real names of a protocol, of its suite and of methods."""
+    monkeypatch.setattr(zoo, "METHODS", METHODS)
+    monkeypatch.setattr(zoo.spec, "entries", ENTRIES)
+    evaluate(bundles)
+    store.ingest(engine, bundles.root)
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_robustness_shows_curves_scores_and_reasons(page):
+    at = page("robustness", protocol=GRID)
+    assert at.multiselect(key="methods").value == [
+        "cross_attention",
+        "mult-paper",
+        "late_fusion",
+        "early_fusion",
+        "audio_only",
+    ]
+    assert at.multiselect(key="sweeps").value == ["audio/white_noise", "video/sensor_noise"]
+    scores, sweeps = (frame.value for frame in at.dataframe)
+    row = scores[(scores["Corruption"] == "audio: white noise") & (scores["Method"] == "mult-paper")].iloc[0]
+    # clean 91 %, six severities down to 55 %: (91 + 55) / 2; late fusion errs 15 + 8 k, this one 9 + 6 k
+    assert row["Area under the robustness curve"] == "73.0 ± 2.5 %"
+    assert row["Score at the worst severity"] == "55.0 ± 2.5 %"
+    errors = (
+        [(9 - i) + 6 * k for i in (-1, 0, 1) for k in range(1, 7)],
+        [(15 - i) + 8 * k for i in (-1, 0, 1) for k in range(1, 7)],
+    )
+    ratios = [sum(errors[0][6 * i : 6 * i + 6]) / sum(errors[1][6 * i : 6 * i + 6]) for i in range(3)]
+    assert row["Corruption error"].startswith(f"{100 * sum(ratios) / 3:.1f} ±")
+    assert row["Effective robustness"] == "7.0 ± 0.0 %"
+    assert list(sweeps["Sweep"][:2]) == ["mean of all sweeps", "audio: white noise"]
+    charts = [json.loads(chart.proto.spec) for chart in at.get("vega_lite_chart")]
+    assert len(charts) == 6  # two sweeps, subsets, rates, conflicts, misalignment
+    text = said(at)
+    for heading in ("Without a modality", "missing at random", "contradicts", "wrong time", "Every sweep"):
+        assert heading in text
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_robustness_follows_the_choices(page):
+    at = page("robustness", protocol=GRID, metric="macro_f1")
+    at.multiselect(key="methods").set_value(["late_fusion"]).run()
+    at.multiselect(key="sweeps").set_value(["video/jpeg"]).run()
+    assert list(at.dataframe[0].value["Corruption"]) == ["video: jpeg"]
+    assert "late_fusion" in at.query_params["methods"]
+    assert "video/jpeg" in at.query_params["sweeps"]
+    at.selectbox(key="score").set_value("corruption_error").run()
+    assert set(at.dataframe[1].value["late_fusion"]) == {"100.0 ± 0.0 %"}
+    at.multiselect(key="methods").set_value([]).run()
+    assert not at.exception
+    assert "Choose one method" in at.info[0].value
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_a_curve_without_a_value_has_a_reason(page, engine, bundles):
+    (folder,) = (
+        f for f in bundles.root.glob(f"{GRID}/audio_only/*") if '"seed": 0' in (f / "manifest.json").read_text()
+    )
+    why = "the model's scores of 3 of 250 items are not finite"
+    found = {("audio/babble/10dB", "accuracy"): why, ("audio/babble", "area/accuracy"): why}
+    bundles.measure(folder, found, suite=f"{GRID}/suite1", created="2027-01-01T00:00:00+00:00")
+    store.ingest(engine, bundles.root)
+    reasons = page("robustness", protocol=GRID).dataframe[2].value
+    assert why in set(reasons["Why"])
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_cost_shows_the_front_the_table_and_why_not(page):
+    at = page("cost", protocol=GRID)
+    table, reasons = (frame.value for frame in at.dataframe)
+    row = table.set_index("Method").loc["mult-paper"]
+    assert (row["Parameters"], row["MFLOPs"], row["p50 (ms)"]) == ("1,200,000", "120", "9.10 ± 0.25")
+    assert list(reasons["Why"]) == ["this device reports no energy"]
+    text = said(at)
+    assert "cross\\_attention, late\\_fusion, audio\\_only" in text  # nobody beats these in accuracy and parameters
+    assert "test\\, 2 cores" in text
+    at.selectbox(key="cost").set_value("throughput").run()
+    assert "Better is right" in said(at)
+    at.selectbox(key="condition").set_value("clean").run()
+    assert at.dataframe[0].value["Accuracy"][0] == "91.0 ± 2.5 %"
+
+
+@pytest.mark.parametrize("name", ["robustness", "cost"])
+def test_without_an_evaluation_the_page_names_the_command(page, engine, bundles, name):
+    bundles.add("late_fusion", spec=committed()[GRID])
+    store.ingest(engine, bundles.root)
+    assert f"fuseboard evaluate <method> --protocol {GRID}" in said(page(name))
+
+
+@pytest.mark.parametrize("name", ["ranking", "download", "robustness", "cost"])
 def test_an_empty_store_names_the_next_command(page, name):
     assert "fuseboard ingest" in said(page(name))
 
@@ -152,7 +248,7 @@ def test_text_of_users_is_never_html(page, engine, bundles, monkeypatch):
     bundles.add(hostile, base=hostile, status="failed", reason=f"**{hostile}**")
     bundles.add(hostile, seed=1, base=hostile)
     store.ingest(engine, bundles.root)
-    for name in ("ranking", "method", "download"):
+    for name in ALL:
         at = page(name)
         texts = [element.value for kind in (at.markdown, at.header, at.warning) for element in kind]
         assert not any(re.search(r"(?<!\\)(<img|\*\*<)", text) for text in texts)
@@ -179,11 +275,11 @@ def test_pages_load_no_torch_ray_or_mlflow(engine, bundles):
     store.ingest(engine, bundles.root)
     code = (
         "import sys; from streamlit.testing.v1 import AppTest\n"
-        f"for name in ('ranking', 'method', 'download'):\n"
+        f"for name in {ALL!r}:\n"
         f"    at = AppTest.from_file(f'{PAGES}/{{name}}.py', default_timeout=60).run()\n"
         "    assert not at.exception, at.exception\n"
         "print(sorted({'torch', 'ray', 'mlflow'} & set(sys.modules)))"
     )
     environment = os.environ | {"FUSEBOARD_DATABASE_URL": str(engine.url), "PYTHONPATH": str(PAGES.parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=240)
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
