@@ -8,6 +8,7 @@ import typer
 
 from runners import data_cli, weights_cli
 from runners.bench_cli import bench
+from runners.blend_cli import blend
 from runners.evaluate_cli import evaluate, measure_all
 from runners.indexing import fill
 from runners.indexing import ingest as index
@@ -38,6 +39,7 @@ app.add_typer(data_cli.app, name="data")
 app.add_typer(weights_cli.app, name="weights")
 app.command()(evaluate)
 app.command()(bench)
+app.command()(blend)
 app.command()(papers)
 
 

@@ -243,14 +243,19 @@ def _measure(name, target, subject, presenter, suite, keep) -> Iterator[Finding]
 
 
 def _ogr(folder: Path, n: int) -> Finding:
-    """From the learning curve that the run wrote."""
-    with open(folder / "history.csv", newline="", encoding="utf-8") as rows:
-        history = list(csv.DictReader(rows))
-    losses = [np.array([float(row[f"{part}_loss"]) for row in history]) for part in ("train", "validation")]
+    """From the learning curves that the run wrote."""
     try:
-        return Finding("clean", "ogr", ogr(*losses), n)
+        return Finding("clean", "ogr", ogr(*learning_curves(folder)), n)
     except Undefined as reason:
         return Finding("clean", "ogr", None, n, str(reason))
+
+
+def learning_curves(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation loss of each epoch of a run, (epochs,) each."""
+    with open(folder / "history.csv", newline="", encoding="utf-8") as file:
+        history = list(csv.DictReader(file))
+    training, validation = (np.array([float(row[f"{p}_loss"]) for row in history]) for p in ("train", "validation"))
+    return training, validation
 
 
 def _kept(place: Path, suite: Suite) -> dict[str, np.ndarray]:

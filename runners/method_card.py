@@ -26,7 +26,16 @@ def card_rows(spec: MethodSpec) -> dict[str, str | list[str]]:
         "evidence": card.evidence,
         "parameters": [str(size) for size in card.sizes] or ["no published or computed count"],
         "settings": yaml.safe_dump(dict(spec.settings), sort_keys=False, default_flow_style=False).splitlines(),
+        **_remedy(spec),
     }
+
+
+def _remedy(spec: MethodSpec) -> dict[str, list[str]]:
+    """Of modality imbalance, where the spec has one: its keys, its source, how it differs from that."""
+    if spec.remedy is None:
+        return {}
+    keys = ", ".join(f"{name}: {value}" for name, value in spec.remedy.model_dump().items())
+    return {"remedy": [keys, spec.remedy.paper, *spec.remedy.differs]}
 
 
 def _streams(spec: MethodSpec) -> list[str]:

@@ -19,8 +19,9 @@ from protocols.record import read_jsonl
 from protocols.spec import load as load_protocol
 from runners import bundle, trial
 from runners.bundle import RunError
-from runners.experiment import describe
+from runners.experiment import COMMON, _closure, describe
 from runners.imbalance_log import ImbalanceLog
+from zoo import METHODS
 from zoo.spec import MethodSpec, SpecError
 from zoo.spec import load as load_method
 
@@ -158,6 +159,8 @@ def test_a_remedy_is_part_of_the_run(short, settings):
     assert changed.run != remedied.run
     assert describe(remedied)["method"]["remedy"] == {"name": "ogm_ge", "alpha": 0.3, "noise": True}
     assert "remedy" not in describe(plain)["method"]
+    of_plain = _closure(frozenset((*COMMON, METHODS["compose"].target.split(":")[0])))
+    assert not [module for module in of_plain if module.startswith("zoo.remedies")]
 
 
 def test_a_remedy_that_does_not_fit_is_refused_before_the_first_run(short, settings):
