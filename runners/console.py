@@ -83,10 +83,18 @@ class RunProgress:
         self._advance(experiment.run, epoch)
 
     def outcome(self, outcome: Outcome, line: str) -> None:
-        """A run has ended; early stopping makes the rest of its epochs pass at once."""
-        self._advance(outcome.experiment.run, self._epochs[outcome.experiment.run])
+        """A run has ended; prints a line for it."""
+        self.passed(outcome.experiment)
         self._done += 1
-        _line(self._progress, f"[{self._done}/{len(self._epochs)}] {line}")
+        self.say(f"[{self._done}/{len(self._epochs)}] {line}")
+
+    def passed(self, experiment: Experiment) -> None:
+        """A run has ended; early stopping makes the rest of its epochs pass at once."""
+        self._advance(experiment.run, self._epochs[experiment.run])
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        _line(self._progress, line)
 
     def _advance(self, run: str, epoch: int) -> None:
         self._progress.advance(self._bar, max(0, epoch - self._reached.get(run, 0)))

@@ -8,7 +8,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 import zoo
 from protocols.batches import Division, Part
 from protocols.datasets import Progress, dataset
-from protocols.evaluation import evaluate
+from protocols.evaluation import evaluate, score_items
 from protocols.examples import Examples
 from protocols.metrics import metric
 from protocols.record import Record, to_jsonl
@@ -28,6 +28,7 @@ from protocols.split import SPLITS, read_split
 from runners import bundle
 from runners.experiment import Experiment, describe, numeric_code
 from runners.imbalance_log import ImbalanceLog
+from runners.replica import SelectionOnTest
 from runners.settings import Settings
 from runners.tracking import tracker
 from runners.train import Diverged, State, fit, initialised
@@ -180,6 +181,8 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
         name = f"{experiment.method.name} {spec.key} {experiment.split} seed {experiment.seed}"
         tracking.start(experiment.run, name, {**experiment.method.settings, **spec.budget.model_dump()})
 
+        watched = _test_selection(model, division, modalities, experiment, root, folder) if spec.leaks else None
+
         imbalance = ImbalanceLog(
             folder,
             folder / CHECKPOINT,
@@ -194,6 +197,8 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             imbalance.watch(row["epoch"])
             tracking.epoch(row)
             on_epoch(row)
+            if watched:
+                watched.watch(row["epoch"])
 
         ready = folder / "bundle"
         shutil.rmtree(ready, ignore_errors=True)  # of a run that was killed while it wrote
@@ -207,6 +212,10 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             started = time.perf_counter()
             test = division.open_test(lambda: bundle.write_opening(root, experiment))
             records = _evaluate(model, test, modalities, experiment, ready)
+            if watched:
+                honest = [replace(r, metric=f"{r.metric}/validation_selected") for r in records if "/" not in r.metric]
+                watched.restore()
+                records = honest + _evaluate(model, test, modalities, experiment, ready)
             streams = _streams(model, division.validation, modalities)
             seconds["evaluate"] = time.perf_counter() - started
             _write_weights(model, ready / "model.safetensors")
@@ -224,7 +233,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             "parameters": parameters,
             "attention": streams,
             "epochs": state.epoch,
-            "best_epoch": state.best_epoch,
+            "best_epoch": watched.best_epoch if watched else state.best_epoch,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "created": bundle.now(),
@@ -256,6 +265,30 @@ def _fit(model, division: Division, modalities, experiment: Experiment, checkpoi
         checkpoint=checkpoint,
         on_epoch=on_epoch,
     )
+
+
+def _test_selection(model, division: Division, modalities, experiment: Experiment, root: Path, folder: Path):
+    """The leaking rule of a replica: the test part is open, and in the ledger, from the first epoch on."""
+    spec = experiment.protocol
+    test = division.open_test(lambda: bundle.write_opening(root, experiment))
+    primary, condition = metric(spec.metrics[0]).score(), spec.parsed_conditions()[0]
+    device = torch.device(experiment.device)
+
+    def score() -> float:
+        model.to(device).eval()
+        scores = score_items(
+            lambda inputs, masks: model(
+                {m: x.to(device) for m, x in inputs.items()}, {m: x.to(device) for m, x in masks.items()}
+            ),
+            test,
+            modalities,
+            spec.budget.batch_size,
+            condition=condition,
+            draw="test",
+        )
+        return primary(scores, test.labels)
+
+    return SelectionOnTest(folder, folder / CHECKPOINT, model, score)
 
 
 def _evaluate(model, test: Part, modalities, experiment: Experiment, ready: Path) -> list[Record]:

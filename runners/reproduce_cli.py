@@ -1,0 +1,143 @@
+"""``fuseboard reproduce``: a published table, recomputed cell by cell."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runners.options import FAILED, WRONG_INPUT, BundleRoot, CacheRoot, Cluster, DataRoot, Json, TrackingUrl
+from runners.output import print_rows, say
+
+
+def reproduce(
+    key: Annotated[str, typer.Argument(help="The paper; fuseboard papers lists them.")],
+    table: Annotated[str, typer.Option(help="Its number, or the id of one part, e.g. 1 or 1-mosi.")],
+    rows: Annotated[list[str] | None, typer.Option(help="Only rows whose name contains this; may be repeated.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each cell; one is never a verdict.")] = 5,
+    backend: Annotated[str, typer.Option(help="serial, or ray: one task a run, on all cores.")] = "serial",
+    out: Annotated[Path | None, typer.Option(help="Folder for reports; .fuseboard/reports by default.")] = None,
+    data_root: DataRoot = None,
+    cache_root: CacheRoot = None,
+    bundle_root: BundleRoot = None,
+    tracking_url: TrackingUrl = None,
+    cluster: Cluster = None,
+    json: Json = False,
+):
+    """Recompute a published table: reported, ours with interval and runs, difference, verdict, reason.
+
+    Cells appear as their runs finish, and a report is written (Markdown, HTML, CSV, LaTeX). The rules are printed
+    before the first run. The same command goes on where it was interrupted.
+    """
+    from protocols.papers import paper
+    from runners.settings import SETTINGS, Settings
+
+    found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
+    told = paper(key)
+    from runners.cluster import BACKENDS
+
+    if backend not in BACKENDS:
+        say(f"Error: no backend {backend!r}. Known: {', '.join(BACKENDS)}.")
+        raise typer.Exit(WRONG_INPUT)
+    parts = told.chosen(table)
+    ready = [part for part in parts if part.coverage()["now"]]
+    if not ready:
+        _cannot(told, parts)
+        raise typer.Exit(WRONG_INPUT)
+    failed = False
+    for part in ready:
+        place = (out or Path(".fuseboard/reports")) / key / f"table-{part.id}"
+        failed |= _one(told, part, found, rows or [], seeds, backend, place, json)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _one(told, table, found, rows: list[str], seeds: int, backend: str, place: Path, as_json: bool) -> bool:
+    """One table; True if a run failed."""
+    from runners.console import each, run_progress
+    from runners.report import line, write
+    from runners.reproduce import prepare, recompute
+
+    prepared = prepare(told, table, found, seeds=seeds, rows=rows, progress=each)
+    if not prepared.runnable:
+        say(f"Error: table {table.id} has no runnable row like {', '.join(rows)}. Rows: {_row_names(table)}.")
+        raise typer.Exit(WRONG_INPUT)
+    _say_rules(told, table, prepared, seeds)
+    failed, cells = False, 0
+    with run_progress(prepared.experiments) as progress:
+        for done, bundle, finished in recompute(prepared, found, backend, progress.epoch):
+            progress.passed(done)
+            failed |= bundle is None
+            for outcome in finished:
+                cells += 1
+                progress.say(f"[{cells}/{len(prepared.runnable)}] {line(outcome)}")
+    command = f"fuseboard reproduce {told.key} --table {table.id} --seeds {seeds}"
+    write(
+        prepared, _openings(found.bundle_root, prepared), command + "".join(f" --rows {row!r}" for row in rows), place
+    )
+    if as_json:
+        print_rows(_json(prepared), True)
+    else:
+        _print_table(prepared)
+    say(f"The report is in {place}: report.md, report.html, table.csv, table.tex, manifest.json")
+    return failed
+
+
+def _say_rules(told, table, prepared, seeds: int) -> None:
+    say(f"{told.short}, table {table.id}: {len(prepared.runnable)} cells, {len(prepared.experiments)} runs.")
+    say(
+        f"Fixed before the first run: reproduced if the 95 % interval over {seeds} runs lies inside reported ± "
+        f"tolerance ({table.tolerance:g} in the table's unit unless the paper gives a spread), not reproduced if "
+        "outside, inconclusive if it straddles an end."
+    )
+    for spec in {e.protocol.key: e.protocol for e in prepared.experiments}.values():
+        say(f"Protocol {spec.key}: {spec.title}{' (leaks by design, never ranks)' if spec.leaks else ''}.")
+
+
+def _print_table(prepared) -> None:
+    """The paper's layout, then one line for each cell that did not hold."""
+    from runners.report import layout
+
+    header, rows = layout(prepared, leaking=False)
+    print_rows([dict(zip(header, row, strict=True)) for row in rows], False)
+    print("\nreported → ours ± half width of the 95 % interval (runs)   ✓ reproduced  ✗ not reproduced  ? inconclusive")
+
+
+def _row_names(table) -> str:
+    return ", ".join(dict.fromkeys(row.heading for row in table.rows))
+
+
+def _cannot(told, tables) -> None:
+    """What to bring, and where to put it; or why nothing can be run."""
+    from runners.papers_cli import print_bring
+
+    names = ", ".join(table.id for table in tables)
+    waiting = [table for table in tables if table.coverage()["data"]]
+    if waiting:
+        say(f"{told.key}, table {names}: its data are not here, and nobody may pass them on. Bring these:")
+        print_bring(waiting)
+        say("Put them below the data root (--data-root, or FUSEBOARD_DATA_ROOT) and call the same command again.")
+        return
+    say(f"{told.key}, table {names}: no cell can be recomputed.")
+    for reason in dict.fromkeys(cell.reason for table in tables for cell in table.cells if cell.reason):
+        say(f"- {reason}")
+
+
+def _openings(root: Path, prepared) -> int:
+    """How often the runs of this table opened the test part, by the ledger."""
+    import json
+
+    ledger = root / "ledger.jsonl"
+    if not ledger.is_file():
+        return 0
+    runs = {experiment.run for experiment in prepared.experiments}
+    return sum(json.loads(line)["run"] in runs for line in ledger.read_text(encoding="utf-8").splitlines())
+
+
+def _json(prepared) -> list[dict]:
+    rows = []
+    for outcome in prepared.outcomes:
+        cell = outcome.cell
+        row = {"row": cell.row.heading, "column": cell.column.title, "reported": cell.value, "verdict": outcome.verdict}
+        row |= {"reason": outcome.reason, "tolerance": cell.tolerance, "trivial": outcome.trivial}
+        rows.append(row | {footing.name: vars(judged) for footing, judged in outcome.judged.items()})
+    return rows
