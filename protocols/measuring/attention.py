@@ -31,7 +31,7 @@ import numpy as np
 from protocols.corruptions import Condition, parse_condition
 from protocols.measuring import Finding, Subject
 from protocols.measuring.maps import NO_MAP
-from protocols.measuring.saliency import DESCRIBED, Seen, spread, take, watch
+from protocols.measuring.saliency import DESCRIBED, Observer, Seen, spread, take
 from protocols.metrics import Undefined
 from protocols.metrics.attention import drift, drift_area, share_drift
 from protocols.presentation import Presenter, Streams
@@ -41,6 +41,7 @@ from protocols.suite import Suite
 def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Finding]:
     """All findings of the family; which and under what names, see above."""
     chosen = spread(len(presenter.part), suite.attention.items)
+    observer = Observer(subject)
     for text in suite.attention.conditions:
         try:
             streams = _shown(subject, presenter, chosen, parse_condition(text))
@@ -48,8 +49,8 @@ def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Fi
             for name in (*DESCRIBED, "attention_share"):
                 yield Finding(text, name, None, len(chosen), str(reason))
             continue
-        yield from _maps(watch(subject, streams, describe=True, gradient=False), subject.modalities, text)
-    yield from _drifts(subject, presenter, suite, chosen)
+        yield from _maps(observer.see(streams, describe=True, gradient=False), subject.modalities, text)
+    yield from _drifts(observer, presenter, suite, chosen)
 
 
 def _shown(subject: Subject, presenter: Presenter, chosen: list[int], condition: Condition) -> Streams:
@@ -75,19 +76,19 @@ def _maps(seen: Seen, modalities: tuple[str, ...], condition: str) -> Iterator[F
             yield Finding(condition, f"attention_share/{m}", float(seen.share[:, place].mean()), n)
 
 
-def _drifts(subject: Subject, presenter: Presenter, suite: Suite, chosen: list[int]) -> Iterator[Finding]:
+def _drifts(observer: Observer, presenter: Presenter, suite: Suite, chosen: list[int]) -> Iterator[Finding]:
+    subject = observer.subject
     clean = _shown(subject, presenter, chosen, parse_condition("clean"))
     if len(subject.modalities) < 2:
         for sweep in suite.attention.drifts:
             reason = f"the model takes {subject.modalities[0]} alone, so there is no other modality to perturb"
             yield Finding(sweep, f"drift/{subject.modalities[0]}", None, len(chosen), reason)
         return
-    before = watch(subject, clean)
-    again = watch(subject, clean)
+    before, again = observer.see(clean), observer.see(clean)
     for m in subject.modalities:
         yield _drift("clean", f"drift/{m}/retest", before.received[m], again.received[m])
         yield _drift("clean", f"drift/{m}/gradient/retest", before.gradient[m], again.gradient[m])
-    random, untrained = subject.untrained(), None
+    random, untrained = Observer(subject.untrained()), None
     for sweep in suite.attention.drifts:
         perturbed = sweep.partition("/")[0]
         if perturbed not in subject.modalities:
@@ -96,7 +97,7 @@ def _drifts(subject: Subject, presenter: Presenter, suite: Suite, chosen: list[i
             continue
         others = [m for m in subject.modalities if m != perturbed]
         if untrained is None:
-            untrained = watch(random, clean, gradient=False)
+            untrained = random.see(clean, gradient=False)
         curves: dict[str, list[Finding]] = {}
         for condition in suite.sweep(sweep):
             try:
@@ -105,12 +106,12 @@ def _drifts(subject: Subject, presenter: Presenter, suite: Suite, chosen: list[i
                 for m in others:
                     yield Finding(condition.text, f"drift/{m}", None, len(chosen), str(reason))
                 continue
-            after = watch(subject, clean | noisy)
+            after = observer.see(clean | noisy)
             told = list(_under(condition.text, before, after, others, perturbed))
             for finding in told:
                 curves.setdefault(finding.metric, []).append(finding)
             yield from told
-            after = watch(random, clean | noisy, gradient=False)
+            after = random.see(clean | noisy, gradient=False)
             for m in others:
                 yield _drift(condition.text, f"drift/{m}/random", untrained.received[m], after.received[m])
         yield from _areas(sweep, curves, others)

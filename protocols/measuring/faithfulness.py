@@ -30,7 +30,7 @@ import torch
 from protocols.batches import seeded
 from protocols.corruptions import parse_condition
 from protocols.measuring import Finding, Subject
-from protocols.measuring.saliency import Seen, Vectors, item, middle, spread, take, watch
+from protocols.measuring.saliency import Observer, Seen, Vectors, item, middle, spread, take
 from protocols.metrics import Undefined
 from protocols.metrics.faithfulness import cells, comprehensiveness, curve_area, kendall, ranking, sufficiency
 from protocols.presentation import Presenter, Streams, batches
@@ -44,7 +44,7 @@ def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Fi
     """All findings of the family; which and under what names, see above."""
     chosen = spread(len(presenter.part), suite.attention.items)
     ids = [presenter.part.examples.ids[presenter.part.index[i]] for i in chosen]
-    untrained = subject.untrained()
+    trained, untrained = Observer(subject), Observer(subject.untrained())
     for text in dict.fromkeys((suite.attention.conditions[0], presenter.part.spec.conditions[0])):
         try:
             streams = take(presenter.streams(subject.modalities, parse_condition(text)), chosen)
@@ -52,11 +52,10 @@ def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Fi
             for name in REDUCED:
                 yield Finding(text, name, None, len(chosen), str(reason))
             continue
-        found = saliencies(watch(subject, streams), streams, ids)
-        for name in SALIENCIES:
-            yield from _reduced(subject, streams, found[name], suite.attention, text, name)
+        found = saliencies(trained.see(streams), streams, ids)
+        yield from _reduced(subject, streams, found, suite.attention, text)
         yield _agreement(text, "gradient_tau", found["attention"], found["gradient"])
-        first = saliencies(watch(untrained, streams), streams, ids)
+        first = saliencies(untrained.see(streams), streams, ids)
         for name in ("attention", "gradient"):
             yield _agreement(text, f"random_tau/{name}", found[name], first[name])
 
@@ -76,74 +75,76 @@ def saliencies(seen: Seen, streams: Streams, ids: list[str]) -> dict[str, list[n
 
 
 def _reduced(
-    subject: Subject, streams: Streams, saliency: list[np.ndarray] | str, wanted: Attention, condition: str, name: str
+    subject: Subject, streams: Streams, found: dict[str, list[np.ndarray] | str], wanted: Attention, condition: str
 ) -> Iterator[Finding]:
-    """The four findings that come from taking cells away in the order of one saliency."""
-    order, reason = {}, saliency
-    if not isinstance(saliency, str):
-        for i, values in enumerate(saliency):
+    """The findings that come from taking cells away in the order of each saliency."""
+    orders, reasons = {}, {name: why for name, why in found.items() if isinstance(why, str)}
+    for name in found.keys() - reasons.keys():
+        for i, values in enumerate(found[name]):
             try:
-                order[i] = ranking(values)
+                orders[name, i] = ranking(values)
             except Undefined as constant:
-                reason = str(constant)
-    if not order:
-        for metric in REDUCED:
-            yield Finding(condition, f"{metric}/{name}", None, 0, reason)
-        return
+                reasons[name] = str(constant)
     steps = [k / wanted.steps for k in range(wanted.steps + 1)]
     levels = sorted({*steps, *wanted.fractions})
-    without, only = _curves(subject, streams, order, levels)
-    at = [levels.index(f) for f in wanted.fractions]
-    curve = [levels.index(f) for f in steps]
-    whole = without[:, 0]
-    values = {
-        "comprehensiveness": comprehensiveness(whole, without[:, at]),
-        "sufficiency": sufficiency(whole, only[:, at]),
-        "deletion_auc": curve_area(without[:, curve]),
-        "insertion_auc": curve_area(only[:, curve]),
-    }
-    for metric, value in values.items():
-        yield Finding(condition, f"{metric}/{name}", value, len(order))
+    at, curve = [levels.index(f) for f in wanted.fractions], [levels.index(f) for f in steps]
+    curves = _curves(subject, streams, orders, levels)
+    for name in SALIENCIES:
+        own = [curves[key] for key in orders if key[0] == name]
+        if not own:
+            for metric in REDUCED:
+                yield Finding(condition, f"{metric}/{name}", None, 0, reasons[name])
+            continue
+        without, only = np.stack(own, 1)  # (examples, levels) each
+        whole = without[:, 0]
+        values = {
+            "comprehensiveness": comprehensiveness(whole, without[:, at]),
+            "sufficiency": sufficiency(whole, only[:, at]),
+            "deletion_auc": curve_area(without[:, curve]),
+            "insertion_auc": curve_area(only[:, curve]),
+        }
+        for metric, value in values.items():
+            yield Finding(condition, f"{metric}/{name}", value, len(own))
 
 
-def _curves(
-    subject: Subject, streams: Streams, order: dict[int, np.ndarray], levels: list[float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of the class that the whole input gets, without and with only the top cells.
+Order = dict[tuple[str, int], np.ndarray]  # saliency and place of an example -> its cells, most salient first
+
+
+def _curves(subject: Subject, streams: Streams, orders: Order, levels: list[float]) -> dict[tuple, np.ndarray]:
+    """Probability of the class that the whole input gets, without the top cells and with nothing else.
 
     Args:
-        order: place of an example -> its cells, most salient first.
         levels: fractions from 0 to 1.
 
     Returns:
-        (examples of ``order``, levels) twice.
+        (2, levels) for each order: without, only.
     """
-    # Every input once: an example, how many of its cells, whether these are kept or taken away. Examples of alike
-    # length stand together, so that little of a batch is padding.
-    wanted = {(i, cells(f, len(order[i])), keep) for i in order for f in levels for keep in (False, True)}
-    inputs = sorted(wanted, key=lambda one: (len(order[one[0]]), one))
-    kept = np.stack([row for batch in _scored(subject, streams, order, inputs) for row in batch])  # (inputs, K)
-    place = {one: k for k, one in enumerate(inputs)}
-    without, only = np.empty((2, len(order), len(levels)))
-    for row, (i, own) in enumerate(order.items()):
-        best = kept[place[i, 0, False]].argmax()
-        for column, f in enumerate(levels):
-            count = cells(f, len(own))
-            without[row, column] = kept[place[i, count, False], best]
-            only[row, column] = kept[place[i, count, True], best]
-    return without, only
+    kept: dict[tuple[int, bytes], np.ndarray] = {}  # every input once: an example and the cells that stay
+    asked: dict[tuple, list[tuple[int, bytes]]] = {}
+    for key, order in orders.items():
+        asked[key] = []
+        for keep in (False, True):
+            for f in levels:
+                mask = np.full(len(order), not keep)
+                mask[order[: cells(f, len(order))]] = keep
+                asked[key].append((key[1], mask.tobytes()))
+                kept[asked[key][-1]] = mask
+    # Examples of alike length stand together, so that little of a batch is padding.
+    inputs = sorted(kept, key=lambda one: (len(one[1]), one[0]))
+    probabilities = dict(zip(inputs, _scored(subject, streams, [(i, kept[i, m]) for i, m in inputs]), strict=True))
+    found = {}
+    for key, wanted in asked.items():
+        told = np.stack([probabilities[one] for one in wanted])  # (2 levels, K)
+        found[key] = told[:, told[0].argmax()].reshape(2, -1)
+    return found
 
 
-def _scored(
-    subject: Subject, streams: Streams, order: dict[int, np.ndarray], inputs: list[tuple[int, int, bool]]
-) -> Iterator[np.ndarray]:
-    """(B, K) probabilities of reduced inputs, batch by batch."""
+def _scored(subject: Subject, streams: Streams, inputs: list[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
+    """(K,) probabilities of each example with the cells that stay, batch by batch."""
     pending = iter(inputs)
     while batch := list(islice(pending, subject.size)):
         reduced: Streams = {m: [] for m in streams}
-        for i, count, keep in batch:
-            mask = np.full(len(order[i]), not keep)
-            mask[order[i][:count]] = keep
+        for i, mask in batch:
             start = 0
             for m, sequences in streams.items():
                 own = mask[start : start + len(sequences[i])]
@@ -152,7 +153,7 @@ def _scored(
         with torch.inference_mode():
             for values, masks in batches(reduced, len(batch)):
                 scores = subject.predict(values, masks).float().cpu()
-                yield item(scores, masks).softmax(-1).double().numpy()
+                yield from item(scores, masks).softmax(-1).double().numpy()
 
 
 def _agreement(condition: str, name: str, first: list[np.ndarray] | str, second: list[np.ndarray] | str) -> Finding:
@@ -193,9 +194,10 @@ def exhibits(subject: Subject, presenter: Presenter, suite: Suite) -> list[dict]
         except Undefined:  # the findings of the family tell why
             continue
     chosen, found = _shown_examples(subject, presenter, shown[0][1], wanted.exhibits) if shown else [], []
+    observer = Observer(subject)
     for text, streams in shown:
         own = take(streams, chosen)
-        seen = watch(subject, own)
+        seen = observer.see(own)
         for k, i in enumerate(chosen):
             lengths = {m: len(sequences[k]) for m, sequences in own.items()}
             where = {"step": middle(next(iter(lengths.values())))} if part.examples.per_step else {}

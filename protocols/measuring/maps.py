@@ -125,7 +125,7 @@ class Cells:
         raise Undefined(f"which of the {width} cells of {'+'.join(side)} are padding is not known")
 
 
-Labelled = list[tuple[Label, np.ndarray]]  # weights (B, H, Tq, Tk) in the order of computation
+Labelled = list[tuple[Label, np.ndarray]]  # maps (B, Tq, Tk), heads averaged, in the order of computation
 
 
 def received(cells: Cells, maps: Labelled, modality: str) -> np.ndarray:
@@ -142,7 +142,7 @@ def received(cells: Cells, maps: Labelled, modality: str) -> np.ndarray:
         if modality not in label.key:
             continue
         try:
-            found += _from_others(cells, label, weights.mean(1), modality)
+            found += _from_others(cells, label, weights, modality)
         except Undefined as reason:
             reasons.append(str(reason))
     if not found:
@@ -177,7 +177,7 @@ class Flow:
         self.kind: tuple | None = None
         self.divides = False  # whether some query chooses between streams
         for label, weights in maps:
-            self._add(label, weights.mean(1))
+            self._add(label, weights)
 
     def _add(self, label: Label, weights: np.ndarray) -> None:
         if label.over == "features":

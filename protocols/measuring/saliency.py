@@ -68,27 +68,40 @@ def item(scores: Tensor, masks: dict[str, Tensor]) -> Tensor:
     return scores[torch.arange(len(scores)), torch.tensor([middle(n) for n in lengths])]
 
 
-def watch(subject: Subject, streams: Streams, *, describe: bool = False, gradient: bool = True) -> Seen:
-    """Run a model over examples and keep where it looks.
+class Observer:
+    """Runs a model over examples and keeps where it looks.
 
     Args:
-        streams: of the subject's modalities.
-        describe: whether the numbers of every map are wanted. gradient: whether gradients are.
+        subject: trained, or with its first weights.
     """
-    tokens, found = learned_tokens(subject, streams), []
-    for inputs, masks in batches(streams, subject.size):
-        scores, products, maps = _run(subject, inputs, masks, gradient)
-        cells = Cells({m: mask.numpy() for m, mask in masks.items()}, tokens)
-        found.append(
-            Seen(
-                item(scores, masks).softmax(-1).double().numpy(),
-                products,
-                *_rolled(cells, maps, scores.ndim == 3),
-                {m: _or_reason(received, cells, maps, m) for m in subject.modalities},
-                _described(cells, maps) if describe else {},
+
+    def __init__(self, subject: Subject):
+        self.subject = subject
+        self._tokens: Tokens | None = None  # of the architecture: found once
+
+    def see(self, streams: Streams, *, describe: bool = False, gradient: bool = True) -> Seen:
+        """One pass over some examples.
+
+        Args:
+            streams: of the subject's modalities.
+            describe: whether the numbers of every map are wanted. gradient: whether gradients are.
+        """
+        self._tokens = self._tokens or learned_tokens(self.subject, streams)
+        found = []
+        for inputs, masks in batches(streams, self.subject.size):
+            scores, products, maps = _run(self.subject, inputs, masks, gradient)
+            cells = Cells({m: mask.numpy() for m, mask in masks.items()}, self._tokens)
+            means = [(label, weights.mean(1, dtype=np.float64)) for label, weights in maps]
+            found.append(
+                Seen(
+                    item(scores, masks).softmax(-1).double().numpy(),
+                    products,
+                    *_rolled(cells, means, scores.ndim == 3),
+                    {m: _or_reason(received, cells, means, m) for m in self.subject.modalities},
+                    _described(cells, maps) if describe else {},
+                )
             )
-        )
-    return _joined(found)
+        return _joined(found)
 
 
 def _run(
@@ -102,7 +115,7 @@ def _run(
             scores = subject.predict(inputs, masks)
         scores = scores.float().cpu()
         products = _products(item(scores, masks), inputs) if gradient else {}
-    labelled = [(Label.read(label, subject.modalities), w.cpu().double().numpy()) for label, w in maps]
+    labelled = [(Label.read(label, subject.modalities), w.cpu().numpy()) for label, w in maps]
     return scores.detach(), products, labelled
 
 
@@ -159,12 +172,11 @@ def learned_tokens(subject: Subject, streams: Streams) -> Tokens:
         padding = (weights == 0).flatten(0, 2).all(0).nonzero().flatten().tolist()
         if label.over or len(padding) != len(owned) or weights.shape[-1] < sum(steps[m] + 1 for m in owned):
             continue
-        end = 0
-        for m, column in zip(owned, padding, strict=True):
-            classes[m] = column - steps[m] - end
-            end = column + 1
-        if owned:
-            bottleneck = max(bottleneck, weights.shape[-1] - end)
+        starts = [0, *(column + 1 for column in padding)]
+        before = {m: column - steps[m] - a for m, column, a in zip(owned, padding, starts, strict=False)}
+        if owned and min(before.values()) >= 0:
+            classes |= before
+            bottleneck = max(bottleneck, weights.shape[-1] - starts[-1])
     return Tokens(classes, bottleneck)
 
 

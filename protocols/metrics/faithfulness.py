@@ -71,14 +71,17 @@ def curve_area(curve: np.ndarray) -> float:
 
 
 def kendall(first: np.ndarray, second: np.ndarray) -> float:
-    """Kendall's tau-b of two rankings of the same cells, (n,) each: in [-1, 1], ties corrected for.
+    """Kendall's tau-b of two rankings of the same cells, (n,) each: in [-1, 1].
+
+    Concordant less discordant pairs, divided by the geometric mean of the pairs that each ranking tells apart
+    (Kendall 1945). All pairs are formed: for tens to hundreds of cells.
 
     Raises:
         Undefined: where one of them is constant or there is one cell.
     """
-    from scipy.stats import kendalltau
-
-    for values in (first, second):
-        if len(values) < 2 or values.min() == values.max():
-            raise Undefined("a saliency is equal in all cells, and so has no ranks")
-    return float(kendalltau(first, second).statistic)
+    pairs = np.triu_indices(len(first), 1)
+    signs = [np.sign(x[pairs[0]] - x[pairs[1]]) for x in (first, second)]
+    told_apart = [np.abs(s).sum() for s in signs]
+    if 0 in told_apart:
+        raise Undefined("a saliency is equal in all cells, and so has no ranks")
+    return float((signs[0] * signs[1]).sum() / np.sqrt(told_apart[0] * told_apart[1]))
