@@ -261,11 +261,15 @@ def pareto_chart(rows: Sequence[Mapping[str, Any]], metric: str, cost: str, less
                 "mark": point | {"filled": True},
                 "encoding": {"color": colour, "shape": shape, "tooltip": said},
             },
-            {
-                "data": {"values": best},
-                "mark": {"type": "text", "align": "left", "baseline": "bottom", "dx": 6, "dy": -6, "fontSize": 12},
-                "encoding": {"text": {"field": "method"}},
-            },
+            *(
+                # By turns above and below, so that neighbours on the front can both be read.
+                {
+                    "data": {"values": sorted(best, key=lambda row: row["cost"])[start::2]},
+                    "mark": {"type": "text", "align": "left", "dx": 7, "dy": away, "fontSize": 12},
+                    "encoding": {"text": {"field": "method"}},
+                }
+                for start, away in ((0, -9), (1, 9))
+            ),
         ],
     }
 

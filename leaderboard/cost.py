@@ -117,7 +117,7 @@ def hardware(evaluated: pd.DataFrame) -> list[str]:
         evaluated: of ``queries.evaluated``.
     """
     said = pd.Series([_machine(*row) for row in evaluated[["manifest", "evaluation"]].itertuples(index=False)])
-    return [f"{machine}: {runs} runs" for machine, runs in said.value_counts().items()]
+    return [f"{machine}: {runs} {'run' if runs == 1 else 'runs'}" for machine, runs in said.value_counts().items()]
 
 
 def _machine(manifest: str, evaluation: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from pydantic import ValidationError
@@ -160,7 +161,12 @@ def cells(values: pd.DataFrame) -> pd.DataFrame:
         values: as `seeds` gives them. Where there are folds the runs that count are folds, seeds of one
             fold being averaged first.
     """
-    rows = [(*cell, *t_interval(group.to_numpy())) for cell, group in _per_unit(values).groupby(level=CELL)]
+    units = _per_unit(values)  # sorted, so that the units of one cell stand together
+    which = units.index.droplevel("unit")
+    first = np.flatnonzero(~which.duplicated())
+    groups = np.split(units.to_numpy(), first[1:])
+    # Thousands of cells: slices of one array cost a tenth of as many groups of a frame.
+    rows = [(*cell, *t_interval(group)) for cell, group in zip(which[first], groups, strict=False)]
     return pd.DataFrame(rows, columns=[*CELL, "mean", "low", "high", "n"])
 
 

@@ -84,7 +84,8 @@ def show_table(board: pd.DataFrame, costs: pd.DataFrame, metric: str) -> None:
         for row in board.to_dict("records")
     ]
     table = pd.DataFrame(rows)
-    st.dataframe(table, hide_index=True, height=height(table, 30))
+    names = st.column_config.TextColumn(width=210)  # the longest, whole
+    st.dataframe(table, hide_index=True, height=height(table, 30), column_config={"Method": names})
     st.caption(
         "Mean ± half width of the 95% t interval over runs. FLOPs: of one example of median length, two for a "
         "multiply-add. p50 and p95: latency of that example in a batch of 1. Examples/s: in batches of the protocol's "

@@ -85,7 +85,7 @@ def test_the_machine_of_the_evaluation_counts(engine, bundles, spec):
     store.ingest(engine, bundles.root)
     evaluated = queries.evaluated(engine, spec)
     assert sorted(cost.hardware(evaluated)) == [
-        "ARM, 8 cores, device cpu, torch 2: 1 runs",
-        "test, 2 cores, device cpu, torch 2: 1 runs",
+        "ARM, 8 cores, device cpu, torch 2: 1 run",
+        "test, 2 cores, device cpu, torch 2: 1 run",
     ]
     assert json.loads(evaluated["evaluation"].iloc[0])["suite"] == "unit-test@1/suite1"

@@ -162,7 +162,9 @@ def _ingest(url, root, barrier, answers):
 def test_processes_that_ingest_at_once_agree(database_url, bundles):
     """The first connections create the tables at the same moment, too."""
     for seed in range(20):
-        bundles.opened(bundles.add(seed=seed).name, seed=seed)
+        folder = bundles.add(seed=seed)
+        bundles.opened(folder.name, seed=seed)
+        bundles.measure(folder, {("clean", "intershap"): 0.5, ("clean", "pid/redundant"): "three modalities"})
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(2), context.Queue()
     workers = [context.Process(target=_ingest, args=(database_url, bundles.root, barrier, answers)) for _ in range(2)]
@@ -173,9 +175,11 @@ def test_processes_that_ingest_at_once_agree(database_url, bundles):
         worker.join(timeout=30)
     assert all(isinstance(answer, store.Ingested) for answer in found), found
     assert sum(answer.runs for answer in found) == 20
-    assert sum(answer.records for answer in found) == 180
+    assert sum(answer.records for answer in found) == 180 + 20
+    assert sum(answer.evaluations for answer in found) == 20
     engine = store.connect(database_url)
-    assert [len(table) for table in everything(engine)] == [20, 180, 20]
+    assert [len(table) for table in everything(engine)] == [20, 200, 20]
+    assert [len(rows(engine, table)) for table in (store.evaluations, store.undefined)] == [20, 20]
     engine.dispose()
 
 
