@@ -53,6 +53,7 @@ METRICS = {
         # Contribution; qualified by modality, then by absence rule or class.
         Metric("shapley", "Shapley value of the score", f"{CONTRIBUTION}:shapley", None, (-1.0, 1.0)),
         Metric("shapley_share", "Shapley share, label-free", f"{CONTRIBUTION}:shapley_share", None, (0.0, 1.0)),
+        Metric("shapley_interaction", "Shapley interaction", f"{CONTRIBUTION}:interaction", None, (-2.0, 2.0)),
         Metric("shape", "SHAPE contribution", f"{CONTRIBUTION}:shape", None, (-INF, INF)),
         Metric("shape_cooperation", "SHAPE cooperation", f"{CONTRIBUTION}:shape_cooperation", None, (-INF, INF)),
         Metric("intershap", "InterSHAP, interaction share", f"{CONTRIBUTION}:intershap", None, (0.0, 1.0)),
