@@ -42,7 +42,14 @@ def taken_apart(table: pd.DataFrame) -> pd.DataFrame:
 def score_name(metric: str) -> str:
     """``shapley/audio/other_sample`` as people read it: Shapley value of the score: audio, other sample."""
     base, _, rest = metric.partition("/")
-    return metric_title(base) + (": " if rest else "") + rest.replace("/", ", ").replace("_", " ")
+    unit = metric_card(base).unit
+    title = metric_title(base) + (f" ({unit})" if unit in ("bits", "nats") else "")
+    return title + (": " if rest else "") + link_name(rest).replace("/", ", ").replace("_", " ")
+
+
+def link_name(link: str) -> str:
+    """``video<-audio``, who looks at whom, with an arrow."""
+    return link.replace("<-", " ← ")
 
 
 def methods(engine: sa.Engine, spec: ProtocolSpec) -> tuple[list[str], dict[str, str]]:
@@ -84,7 +91,7 @@ def under_optimised(engine: sa.Engine, spec: ProtocolSpec, condition: str, alone
     separate = queries.seeds(engine, spec, "accuracy", condition)
     means = separate.groupby("method")["value"].mean()
     found = [pd.DataFrame(columns=PAIRED)]
-    for modality in dict.fromkeys(alone.values()):
+    for modality in [m for m in spec.modalities if m in alone.values()]:
         entries = [name for name, own in alone.items() if own == modality and name in means]
         within = inside[(inside["of"] == modality) & ~inside["method"].isin(alone)]
         if entries and len(within):

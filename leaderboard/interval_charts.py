@@ -16,7 +16,7 @@ MODALITIES = {"audio": ("#0072B2", "circle"), "video": ("#D55E00", "diamond"), "
 # Others begin with colours that no modality has.
 OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#777777", "#0072B2", "#D55E00", "#009E73")
 ROW = 17  # pixels of one dot's row
-LEGEND_ROW = 21  # pixels
+LEGEND_ROW = 30  # pixels
 
 
 def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -132,7 +132,7 @@ def lines(
     mean, low = (_axis(end, metric, title, domain) for end in ("mean", "low"))
     return {
         "data": {"values": list(rows)},
-        "height": height + LEGEND_ROW * -(-len(groups) // _legend(groups)["columns"]) + (75 if across else 55),
+        "height": height + LEGEND_ROW * -(-len(groups) // _legend(groups)["columns"]) + (110 if across else 85),
         "layer": [
             {
                 "mark": {"type": "area", "opacity": 0.18},

@@ -12,7 +12,7 @@ from leaderboard import clips, contributions, exhibits, film, queries
 from leaderboard.attention_charts import saliency_chart, sound_chart
 from leaderboard.bundles import BundleError
 from leaderboard.charts import run_name
-from leaderboard.contributions import cells
+from leaderboard.contributions import cells, link_name
 from leaderboard.exhibits import Exhibit
 from leaderboard.figures import metric_title
 from leaderboard.interval_charts import dots, lines, points
@@ -242,8 +242,8 @@ def show_maps(maps: pd.DataFrame, spec: ProtocolSpec, condition: str, chosen: Se
             )
     with right:
         if len(entropy):
-            links = sorted(set(entropy["of"]))
-            rows = points(entropy, row="of", group="method")
+            links = sorted(map(link_name, set(entropy["of"])))
+            rows = points(entropy.assign(link=entropy["of"].map(link_name)), row="link", group="method")
             st.vega_lite_chart(dots(rows, "attention_entropy", "entropy / log n", links, present))
             st.caption(
                 "Entropy of the rows of each map, query ← key: 100 % is attention that is spread evenly, and so "
@@ -260,9 +260,9 @@ def show_drift(engine: sa.Engine, spec: ProtocolSpec, suite: Suite, chosen: Sequ
     st.subheader("Cross-modal saliency drift")
     st.caption(
         "How far the saliency on one modality moves when another one is disturbed: Jensen-Shannon divergence, as a "
-        "share of the largest one possible (1 bit). It is a definition of this board. No drift can mean a robust "
-        "model, or a path between the modalities that carries nothing: read it beside InterSHAP and the EMAP gap on "
-        "the page Contribution."
+        "share of the largest one possible (1 bit). The definition is this board's own, version 1. No drift can mean a "
+        "robust model, or a path between the modalities that carries nothing: read it beside InterSHAP and the EMAP "
+        "gap on the page Contribution."
     )
     left, right = st.columns(2)
     sweep = choose("Disturbed by", suite.attention.drifts, "sweep", place=left)
@@ -279,6 +279,7 @@ def show_drift(engine: sa.Engine, spec: ProtocolSpec, suite: Suite, chosen: Sequ
     own = curves[(curves["of"] == modality) | ((curves["of"] == disturbed) & (curves["detail"] == "same"))]
     show_drift_curves(own, severities, [name for name in chosen if name in set(own["method"])], modality, sweep)
     sums = found[(found["base"] != "drift") & found["condition"].isin([sweep, *conditions])]
+    sums = sums.sort_values("condition", key=lambda names: names.map([sweep, *conditions].index), kind="stable")
     again = found[(found["base"] == "drift") & found["detail"].str.endswith("retest")]
     show_table([*texts(sums, ("drift_area", "share_drift")), *texts(again, ("drift",))], chosen)
 
@@ -329,7 +330,7 @@ def show_faithfulness(engine: sa.Engine, spec: ProtocolSpec, condition: str, cho
             with place:
                 rows = points(own, row="method", group="of")
                 groups = [kind for kind in SALIENCY if kind in set(own["of"])]
-                chart = dots(rows, base, metric_title(base).lower(), present, groups, hollow=["random"])
+                chart = dots(rows, base, metric_title(base), present, groups, hollow=["random"])
                 st.vega_lite_chart(chart)
                 st.caption(f"{metric_title(base)}: {told}.")
     st.caption(
@@ -344,7 +345,7 @@ def show_table(said: list[tuple[str, str, str]], chosen: Sequence[str]) -> None:
     if said:
         present = [name for name in chosen if name in {method for _, method, _ in said}]
         table = scores_table(said, present)
-        st.dataframe(table, height=height(table, 12))
+        st.dataframe(table, height=height(table, 40))
 
 
 def show_undefined(engine: sa.Engine, spec: ProtocolSpec, chosen: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from protocols.suite import Suite
 
 SHOWN = 6  # methods before a person chooses
 MODALITIES = ("audio", "video", "text")
-RULES = {"mean": "training mean", "raw_zeros": "raw zeros", "other_sample": "another example"}
+RULES = {"mean": "training mean", "raw_zeros": "raw zeros", "other_sample": "other example"}
 TABLE = ("shapley", "shapley_share", "shape", "shape_cooperation", "mm_shap", "intershap", "emap_gap", "pid")
 TABLE += ("perceptual", "utilisation", "absence_gap")
 IMBALANCE = ("inside", "discrepancy", "entropy_gap", "ogr")
@@ -208,7 +208,7 @@ def show_scores(here: pd.DataFrame, gain: pd.DataFrame, spec: ProtocolSpec, cond
     ]
     said += texts(here[~here["detail"].str.startswith("class=")], TABLE, but=condition)
     table = scores_table(said, chosen)
-    st.dataframe(table, height=height(table, 16))
+    st.dataframe(table, height=height(table, 40))
     st.caption(
         "Mean ± half width of the 95% t interval over runs; a dash has its reason at the end of the page. The fusion "
         "gain is paired run by run with the best entry that was trained on one modality alone."
@@ -238,7 +238,7 @@ def show_imbalance(
     ]
     said += texts(found[found["condition"].isin([at, "clean"])], IMBALANCE, but=at)
     table = scores_table(said, chosen)
-    st.dataframe(table, height=height(table, 16))
+    st.dataframe(table, height=height(table, 40))
     st.caption(
         "Under-optimisation: accuracy of the entry trained on the modality alone, less the accuracy of that modality "
         "inside the method, paired run by run; positive where joint training left it behind. A discrepancy ratio "

@@ -87,7 +87,7 @@ def test_the_page_shows_maps_drift_and_faithfulness_with_intervals(filled, page)
     assert at.multiselect(key="methods").value == ["mult-paper", "mbt-small"]
     maps, drift, ranks = (frame.value for frame in at.dataframe[:3])
     assert maps.loc["Modality share by rollout: audio", "mult-paper"] == "50.0 ± 0.0 %"
-    assert "±" in maps.loc["Attention entropy / log n: video<-audio", "mbt-small"]
+    assert "±" in maps.loc["Attention entropy / log n: video ← audio", "mbt-small"]
     assert drift.loc["Area of saliency drift: video, audio/white_noise", "mult-paper"] == "8.0 ± 0.0 %"
     assert drift.loc["Cross-modal saliency drift: video, retest, clean", "mult-paper"] == "0.0 ± 0.0 %"
     assert ranks.loc["Rank agreement with random weights: gradient", "mult-paper"] == "0.1 ± 0.0"

@@ -69,7 +69,8 @@ def test_the_page_shows_scores_with_intervals(filled, monkeypatch):
     assert list(table.columns) == ["mult-paper", "late_fusion"]
     assert table.loc["Shapley share, label-free: audio", "mult-paper"].startswith("50")
     assert re.fullmatch(r"[\d.]+ ± [\d.]+ %", table.loc["EMAP gap, model - additive projection", "late_fusion"])
-    assert re.fullmatch(r"[\d.]+ ± [\d.]+", table.loc["Partial information decomposition: unique, video", "mult-paper"])
+    unique = table.loc["Partial information decomposition (bits): unique, video", "mult-paper"]
+    assert re.fullmatch(r"[\d.]+ ± [\d.]+", unique)
     assert table.loc["Fusion gain over audio_only", "mult-paper"].startswith("30.0")
     assert not any("class=" in score for score in table.index)
     imbalance = at.dataframe[1].value
