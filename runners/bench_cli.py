@@ -1,6 +1,6 @@
 """fuseboard bench: what a method costs."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,13 @@ def bench(
     per_step: Annotated[bool, typer.Option(help="One row of scores for each step.")] = False,
     rounds: Annotated[int, typer.Option(min=1, help="How often each thing is timed, in turns.")] = 9,
     seeds: Annotated[int, typer.Option(min=2, help="Seeds trained at once, where there is a GPU.")] = 5,
+    metric: Annotated[
+        Literal["mm_shap"] | None,
+        typer.Option(
+            help="Time this metric in place of training, one clip a round, against the shap library, which is asked "
+            "for one coalition at a time. --batch and --seeds have no part in it."
+        ),
+    ] = None,
     json: Json = False,
 ):
     """Measure a training step and an evaluation.
@@ -39,7 +46,7 @@ def bench(
     """
     import torch
 
-    from runners.bench import cuda, measure
+    from runners.bench import cuda, measure, mm_shap
     from runners.console import each
     from zoo.spec import load
 
@@ -53,8 +60,9 @@ def bench(
             outputs,
             per_step,
         )
-        report = measure(case, rounds=rounds, progress=each)
-        if torch.cuda.is_available():
+        timed = mm_shap.measure if metric else measure
+        report = timed(case, rounds=rounds, progress=each)
+        if torch.cuda.is_available() and not metric:
             report["gpu"] = cuda.measure(case, rounds=rounds, seeds=seeds, progress=each)
     except ValueError as error:
         say(f"Error: {spec.name}: {error} Give other streams with --features and --steps.")
@@ -62,7 +70,7 @@ def bench(
     except RuntimeError as error:
         say(f"Error: {spec.name}: {error}")
         raise typer.Exit(FAILED) from None
-    print_card(report if json else _card(report), json)
+    print_card(report if json else (_metric_card if metric else _card)(report), json)
 
 
 def _case(spec, batch: int, steps: dict, features: dict, outputs: int, per_step: bool):
@@ -87,13 +95,9 @@ def _case(spec, batch: int, steps: dict, features: dict, outputs: int, per_step:
 
 def _card(report: dict) -> dict[str, str | list[str]]:
     """The report for people."""
-    streams = ", ".join(
-        f"{m} {steps} x {d if isinstance(d, int) else 'x'.join(map(str, d))}"
-        for m, (steps, d) in report["streams"].items()
-    )
     card = {
         "method": f"{report['method']}, {report['parameters']:,} parameters",
-        "clips": f"{report['batch']} of {streams}; {report['outputs']} outputs" + " a step" * report["per_step"],
+        "clips": f"{report['batch']} of {_streams(report)}",
         "gemm peak": f"{report['gemm_peak_gflop_per_second']:.0f} GFLOP/s, one thread, torch {report['torch']}",
     }
     for name in ("training step", "evaluation"):
@@ -114,6 +118,36 @@ def _card(report: dict) -> dict[str, str | list[str]]:
     if told := report.get("gpu"):
         card["gpu"] = [told["device"], *(_way(row) for row in told["ways"]), f"most clips a second: {told['wins']}"]
     return card
+
+
+def _streams(report: dict) -> str:
+    streams = ", ".join(
+        f"{m} {steps} x {d if isinstance(d, int) else 'x'.join(map(str, d))}"
+        for m, (steps, d) in report["streams"].items()
+    )
+    return f"{streams}; {report['outputs']} outputs" + " a step" * report["per_step"]
+
+
+def _metric_card(report: dict) -> dict[str, str | list[str]]:
+    """The report on a metric for people."""
+
+    def times(name: str) -> str:
+        told = report[name]
+        return f"{told['cpu_ms']:,.0f} ms CPU time a clip, {told['fastest_ms']:,.0f} to {told['slowest_ms']:,.0f}"
+
+    players = ", ".join(f"{m} {count}" for m, count in report["players"].items())
+    return {
+        "method": f"{report['method']}, {report['parameters']:,} parameters",
+        "clips": f"{report['rounds']} of {_streams(report)}",
+        "MM-SHAP": f"players: {players}; {report['pairs of orders']} pairs of orders",
+        "ours": times("ours"),
+        "shap": f"{times('shap')}, one coalition at a time; ours is {report['times as fast']:.1f} times as fast",
+        "estimates": [
+            f"mean difference of a player's credit from shap's {report['mean difference from shap']:.2g}, of two of "
+            f"ours {report['mean difference of two of ours']:.2g}",
+            *(f"share of {m}: {told['ours']:.3f}, shap {told['shap']:.3f}" for m, told in report["shares"].items()),
+        ],
+    }
 
 
 def _way(row: dict) -> str:

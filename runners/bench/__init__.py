@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
 from protocols.batches import Batch
+from protocols.measuring.cost import COUNTED_TOO
 from runners.train import training_loss
 from zoo.spec import MethodSpec
 
@@ -224,11 +225,8 @@ def alternate(work: dict[str, Callable[[], Any]], rounds: int, progress: Progres
 
 
 def _flops(function: Callable[[], Any]) -> int:
-    """Of matrix products and convolutions, two for a multiply-add; attention counted by its two products.
-
-    What PyTorch computes in one recurrent kernel is not counted.
-    """
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+    """Of products, two for a multiply-add; attention by its two, recurrent layers by those with their weights."""
+    with FlopCounterMode(display=False, custom_mapping=COUNTED_TOO) as counter, sdpa_kernel(SDPBackend.MATH):
         function()
     return counter.get_total_flops()
 
