@@ -15,7 +15,11 @@ PAIRED = ["method", "modality", "against", "mean", "low", "high", "n"]
 
 
 def cells(
-    engine: sa.Engine, spec: ProtocolSpec, metrics: Sequence[str], conditions: Collection[str] | None = None
+    engine: sa.Engine,
+    spec: ProtocolSpec,
+    metrics: Sequence[str],
+    methods: Collection[str],
+    conditions: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Means with intervals of whole families of scores: what `queries.cells` gives, with their names taken apart.
 
@@ -27,9 +31,15 @@ def cells(
         conditions: None for all.
     """
     values = queries.measured(engine, spec, tuple(metrics))
+    values = values[values["method"].isin(methods)]
     if conditions is not None:
         values = values[values["condition"].isin(conditions)]
     return taken_apart(queries.cells(values))
+
+
+def by_main_rule(found: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
+    """Without the scores that were taken under another absence rule than the first: their names end in it."""
+    return found[[name.rpartition("/")[2] not in rules[1:] for name in found["metric"]]]
 
 
 def taken_apart(table: pd.DataFrame) -> pd.DataFrame:

@@ -66,14 +66,14 @@ def main() -> None:
     condition = choose("Condition", suite.attention.conditions, "condition", place=middle)
     ranked, alone = contributions.methods(engine, spec)
     options = [name for name in ranked if name in measured]
-    maps = cells(engine, spec, MAPS)
-    with_maps = [name for name in options if name in set(maps["method"]) and name not in alone]
+    attending = set(queries.measured(engine, spec, "attention_cells")["method"])
+    with_maps = [name for name in options if name in attending and name not in alone]
     chosen = choose_several("Methods", options, (with_maps or options)[:SHOWN], "methods")
     show_exhibits(engine, spec, condition, options, with_maps)
     if not chosen:
         st.info("Choose one method at least.")
         return
-    show_maps(maps[maps["method"].isin(chosen)], spec, condition, chosen)
+    show_maps(engine, spec, condition, chosen)
     show_drift(engine, spec, suite, chosen)
     show_faithfulness(engine, spec, condition, chosen)
     show_undefined(engine, spec, chosen)
@@ -222,9 +222,9 @@ def show_over_clip(
             )
 
 
-def show_maps(maps: pd.DataFrame, spec: ProtocolSpec, condition: str, chosen: Sequence[str]) -> None:
+def show_maps(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen: Sequence[str]) -> None:
     st.subheader("Where attention goes")
-    here = maps[maps["condition"] == condition]
+    here = cells(engine, spec, MAPS, chosen, [condition])
     if here.empty:
         st.info("None of these methods has attention under this condition; the end of the page says why.")
         return
@@ -253,10 +253,7 @@ def show_maps(maps: pd.DataFrame, spec: ProtocolSpec, condition: str, chosen: Se
 
 
 def show_drift(engine: sa.Engine, spec: ProtocolSpec, suite: Suite, chosen: Sequence[str]) -> None:
-    found = cells(engine, spec, DRIFT)
-    found = found[found["method"].isin(chosen)]
-    if found.empty:
-        return
+    found = cells(engine, spec, DRIFT, chosen)
     st.subheader("Cross-modal saliency drift")
     st.caption(
         "How far the saliency on one modality moves when another one is disturbed: Jensen-Shannon divergence, as a "
@@ -315,11 +312,11 @@ def show_drift_curves(
 
 
 def show_faithfulness(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen: Sequence[str]) -> None:
-    found = cells(engine, spec, (*FAITHFUL, *RANKS), [condition])
-    found = found[found["method"].isin(chosen)]
-    if found.empty:
-        return
+    found = cells(engine, spec, (*FAITHFUL, *RANKS), chosen, [condition])
     st.subheader("Does saliency say why the model decides?")
+    if found.empty:
+        st.info("It was not measured under this condition, or has no value there: see the end of the page.")
+        return
     present = [name for name in chosen if name in set(found["method"])]
     pairs = list(FAITHFUL.items())
     for start in range(0, len(pairs), 2):

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 import streamlit as st
 
 from leaderboard import contributions, queries
-from leaderboard.contributions import cells
+from leaderboard.contributions import by_main_rule, cells
 from leaderboard.figures import interval_text, metric_title
 from leaderboard.interval_charts import dots, heat_map, lines, points
 from leaderboard.score_tables import height, reasons_table, scores_table, texts
@@ -18,7 +18,17 @@ from protocols.suite import Suite
 SHOWN = 6  # methods before a person chooses
 MODALITIES = ("audio", "video", "text")
 RULES = {"mean": "training mean", "raw_zeros": "raw zeros", "other_sample": "other example"}
-TABLE = ("shapley", "shapley_share", "shape", "shape_cooperation", "mm_shap", "intershap", "emap_gap", "pid")
+TABLE = (
+    "shapley",
+    "shapley_interaction",
+    "shapley_share",
+    "shape",
+    "shape_cooperation",
+    "mm_shap",
+    "intershap",
+    "emap_gap",
+    "pid",
+)
 TABLE += ("perceptual", "utilisation", "absence_gap")
 IMBALANCE = ("inside", "discrepancy", "entropy_gap", "ogr")
 SEES = {
@@ -84,10 +94,11 @@ def main() -> None:
     if not chosen:
         st.info("Choose one method at least.")
         return
-    here = cells(engine, spec, TABLE, suite.contribution.conditions)
-    here = here[here["method"].isin(chosen)]
+    every = cells(engine, spec, TABLE, chosen, suite.contribution.conditions)
+    here = by_main_rule(every, suite.contribution.rules)
     gain = contributions.fusion_gain(engine, spec, condition, alone)
-    show_shares(here[here["condition"] == condition], spec, suite, chosen)
+    show_shares(here[here["condition"] == condition], spec, chosen)
+    show_rules(every[every["condition"] == condition], spec, suite, chosen)
     show_severities(here, spec, suite, chosen)
     show_classes(here[here["condition"] == condition], spec, chosen)
     show_scores(here[here["condition"] == condition], gain, spec, condition, chosen)
@@ -100,7 +111,7 @@ def modalities(spec: ProtocolSpec) -> list[str]:
     return [m for m in MODALITIES if m in spec.modalities]
 
 
-def show_shares(here: pd.DataFrame, spec: ProtocolSpec, suite: Suite, chosen: list[str]) -> None:
+def show_shares(here: pd.DataFrame, spec: ProtocolSpec, chosen: list[str]) -> None:
     left, right = st.columns(2)
     with left:
         st.subheader("Share of the prediction")
@@ -122,13 +133,12 @@ def show_shares(here: pd.DataFrame, spec: ProtocolSpec, suite: Suite, chosen: li
             f"They add up to the {score} above guessing. Of a model that is no better than guessing they are all near "
             "zero, and say nothing about what it uses."
         )
-    show_rules(here, spec, suite, chosen)
 
 
-def show_rules(here: pd.DataFrame, spec: ProtocolSpec, suite: Suite, chosen: list[str]) -> None:
+def show_rules(every: pd.DataFrame, spec: ProtocolSpec, suite: Suite, chosen: list[str]) -> None:
     """The same Shapley values under each rule of what replaces an absent modality."""
     main_rule, *others = suite.contribution.rules
-    values = here[(here["base"] == "shapley") & here["detail"].isin(["", *others])]
+    values = every[(every["base"] == "shapley") & every["detail"].isin(["", *others])]
     values = values.assign(rule=values["detail"].replace("", main_rule).map(lambda rule: RULES.get(rule, rule)))
     if values.empty or not others:
         return
@@ -218,8 +228,7 @@ def show_scores(here: pd.DataFrame, gain: pd.DataFrame, spec: ProtocolSpec, cond
 def show_imbalance(
     engine: sa.Engine, spec: ProtocolSpec, condition: str, alone: dict[str, str], chosen: list[str]
 ) -> None:
-    found = cells(engine, spec, IMBALANCE)
-    found = found[found["method"].isin(chosen)]
+    found = cells(engine, spec, IMBALANCE, chosen)
     if found.empty:
         return
     st.subheader("Imbalance: is a modality left behind in training?")

@@ -24,14 +24,15 @@ def contribution(
         for m, share in zip(modalities, [first] + [rest] * (len(modalities) - 1), strict=True):
             value = (0.8 - 0.15 * place) * share + 0.01 * rng.standard_normal()
             own = {f"shapley/{m}": value, f"shapley_share/{m}": share, f"shape/{m}": value / 0.9}
-            own |= {f"shapley/{m}/{rule}": value + 0.05 for rule in suite.contribution.rules[1:]}
             own |= {f"shapley/{m}/class={c}": value + 0.2 * rng.standard_normal() for c in classes}
+            own |= {f"{name}/{rule}": v + 0.05 for name, v in own.items() for rule in suite.contribution.rules[1:]}
             own |= {f"absence_gap/{m}": 0.05, f"utilisation/{m}": share / 2, f"perceptual/{m}": share / 2}
             own |= {f"perceptual/{m}/{kind}": share / 3 for kind in ("within", "across")}
             own |= {f"mm_shap/{m}": share, f"mm_shap/{m}/mean": share}
             found |= {(condition, name): number for name, number in own.items()}
         joint = {"shape_cooperation": 0.04, "shape_cooperation/raw": 0.03, "intershap": 0.12, "intershap/local": 0.15}
-        joint |= {"emap_gap": 0.02 + 0.005 * rng.standard_normal()}
+        joint |= {"emap_gap": 0.02 + 0.005 * rng.standard_normal(), "intershap/raw_zeros": 0.2}
+        joint |= {f"shapley_interaction/{modalities[0]}+{m}": 0.05 for m in modalities[1:]}
         pid = ["pid/redundant", "pid/synergistic", *(f"pid/unique/{m}" for m in modalities)]
         if len(modalities) == 2:
             joint |= {name: 0.2 + 0.02 * rng.standard_normal() for name in pid}

@@ -73,10 +73,10 @@ def test_runs_without_a_partner_are_left_out(engine, bundles, spec, alone):
 
 @pytest.mark.usefixtures("filled")
 def test_names_are_taken_apart(engine, spec):
-    found = contributions.cells(engine, spec, ("shapley", "inside"), ["clean"]).set_index("metric")
+    found = contributions.cells(engine, spec, ("shapley", "inside"), ["late_fusion"], ["clean"]).set_index("metric")
     assert tuple(found.loc["shapley/audio/class=two", ["base", "of", "detail"]]) == ("shapley", "audio", "class=two")
     assert tuple(found.loc["inside/audio", ["base", "of", "detail"]]) == ("inside", "audio", "")
-    assert contributions.cells(engine, spec, ("drift",)).empty
+    assert contributions.cells(engine, spec, ("drift",), ["late_fusion"]).empty
 
 
 def test_scores_are_named_for_readers():
@@ -86,10 +86,12 @@ def test_scores_are_named_for_readers():
 
 @pytest.mark.usefixtures("filled")
 def test_tables_say_scores_in_words_and_dashes(engine, spec):
-    said = texts(contributions.cells(engine, spec, ("inside",)), ("inside",), but="clean")
+    said = texts(contributions.cells(engine, spec, ("inside",), ["late_fusion"]), ("inside",), but="clean")
     table = scores_table(said, ["late_fusion", "audio_only"])
     assert table.loc["Accuracy of a modality inside the model: audio"].to_list() == ["60 ± 25 %", "–"]
-    assert texts(contributions.cells(engine, spec, ("inside",)), ("inside",))[0][0].endswith(": audio, clean")
+    assert texts(contributions.cells(engine, spec, ("inside",), ["late_fusion"]), ("inside",))[0][0].endswith(
+        ": audio, clean"
+    )
 
 
 @pytest.mark.usefixtures("filled")

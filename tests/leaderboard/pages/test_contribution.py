@@ -73,6 +73,7 @@ def test_the_page_shows_scores_with_intervals(filled, monkeypatch):
     assert re.fullmatch(r"[\d.]+ ± [\d.]+", unique)
     assert table.loc["Fusion gain over audio_only", "mult-paper"].startswith("30.0")
     assert not any("class=" in score for score in table.index)
+    assert not any("zeros" in score or "other sample" in score for score in table.index)
     imbalance = at.dataframe[1].value
     assert "Under-optimisation of audio against audio_only" in imbalance.index
     assert "Overfitting-to-generalisation ratio" in imbalance.index
