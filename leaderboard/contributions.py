@@ -39,7 +39,8 @@ def cells(
 
 def by_main_rule(found: pd.DataFrame, rules: Sequence[str]) -> pd.DataFrame:
     """Without the scores that were taken under another absence rule than the first: their names end in it."""
-    return found[[name.rpartition("/")[2] not in rules[1:] for name in found["metric"]]]
+    main = [name.rpartition("/")[2] not in rules[1:] for name in found["metric"]]
+    return found[pd.Series(main, index=found.index, dtype=bool)]
 
 
 def taken_apart(table: pd.DataFrame) -> pd.DataFrame:
