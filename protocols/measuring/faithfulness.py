@@ -175,8 +175,8 @@ def _agreement(condition: str, name: str, first: list[np.ndarray] | str, second:
 def exhibits(subject: Subject, presenter: Presenter, suite: Suite) -> list[dict]:
     """Examples with their saliency, for the board: small, and ready for JSON.
 
-    The part is divided evenly, and of each stretch the first example is shown that the model gets right under the
-    first condition; so methods that are mostly right show the same examples.
+    The part is divided evenly. Of each stretch the first example is shown that the model gets right under the first
+    condition, but of the first stretch simply the first, which all methods have in common.
 
     Returns:
         One dict for each example and condition of ``Suite.attention``: ``id``, ``condition``, ``label`` and
@@ -223,7 +223,7 @@ def exhibits(subject: Subject, presenter: Presenter, suite: Suite) -> list[dict]
 
 
 def _shown_examples(subject: Subject, presenter: Presenter, streams: Streams, wanted: int) -> list[int]:
-    """The first example of each stretch that is predicted right, or its first."""
+    """The part's first example, and of each later stretch the first that is predicted right, or its first."""
     part = presenter.part
     right = []
     with torch.inference_mode():
@@ -231,7 +231,7 @@ def _shown_examples(subject: Subject, presenter: Presenter, streams: Streams, wa
             right += item(subject.predict(inputs, masks).float().cpu(), masks).argmax(-1).tolist()
     bounds = np.linspace(0, len(part), min(wanted, len(part)) + 1).round().astype(int).tolist()
     stretches = [range(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
-    return [next((i for i in one if right[i] == _label(part, i)), one[0]) for one in stretches]
+    return [0, *(next((i for i in one if right[i] == _label(part, i)), one[0]) for one in stretches[1:])]
 
 
 def _label(part, i: int) -> int:

@@ -176,6 +176,8 @@ class Flow:
         self.copies = {m: [] for m in cells.masks if any(label.query == (m + MEMORY,) for label, _ in maps)}
         self.kind: tuple | None = None
         self.divides = False  # whether some query chooses between streams
+        self.reaches = {m: {m} for m in cells.masks} | {BOTTLENECK: set()}  # modalities in each stream by now
+        self.reached = dict(self.reaches)
         for label, weights in maps:
             self._add(label, weights)
 
@@ -190,6 +192,7 @@ class Flow:
         for query, keys in self._blocks(label, weights).items():
             query = writes[query]
             self.divides = self.divides or len(keys) > 1
+            self.reaches[query] = self.reaches.get(query, set()).union(*(self.reached[key] for key in keys))
             row = current.blocks.setdefault(query, {})
             for key, block in keys.items():
                 row[key] = row[key] + block if key in row else block
@@ -209,7 +212,7 @@ class Flow:
         )
         if kind != self.kind or named or again:
             self.rounds.append(Round({}, rows={}))
-            self.kind, self.before = kind, dict(self.sizes)
+            self.kind, self.before, self.reached = kind, dict(self.sizes), dict(self.reaches)
 
     def _blocks(self, label: Label, weights: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
         """query stream -> key stream -> (B, Tq, Tk)."""
@@ -257,6 +260,7 @@ class Flow:
     def _hand_on(self, stream: str, sources: list[str]) -> None:
         width = self.sizes[sources[0]]
         self.rounds.append(Round({stream: dict.fromkeys(sources, np.eye(width)[None])}, residual=False))
+        self.reaches[stream] = set().union(*(self.reaches[source] for source in sources))
         self.sizes[stream], self.kind = width, None
 
     def _one_row(self, stream: str, rows: int) -> np.ndarray:
@@ -296,33 +300,30 @@ def rolled(cells: Cells, maps: Labelled, per_step: bool) -> tuple[dict[str, np.n
     """
     if not maps:
         raise Undefined(NO_MAP)
-    flow, start, place, stop = Flow(cells, maps), {}, {}, 0
-    width = sum(mask.shape[1] for mask in cells.masks.values())
-    for m, mask in cells.masks.items():
-        place[m] = slice(stop, stop := stop + mask.shape[1])
-        start[m] = np.zeros((cells.count, cells.real[m].shape[1], width))
-        start[m][:, cells.tokens.classes[m] :, place[m]] = np.eye(mask.shape[1]) * mask[:, :, None]
-    start[BOTTLENECK] = np.zeros((cells.count, cells.tokens.bottleneck, width))
-    state = rollout(flow.rounds, start)
+    flow = Flow(cells, maps)
     outlets = flow.outlets()
-    crossed = any(sum(state[s][:, :, part].any() for part in place.values()) > 1 for s in outlets)
-    total = np.mean([_read_out(cells, s, state[s], per_step) for s in outlets], 0)  # (B, width)
-    if (total.sum(1) <= 0).any():
+    out = {s: _read_out(cells, s, flow.sizes[s], per_step) / len(outlets) for s in outlets}
+    rows = rollout(flow.rounds, out, [*cells.masks, BOTTLENECK])
+    reached = {}
+    for m, mask in cells.masks.items():
+        row = rows[m][:, 0, cells.tokens.classes[m] :] if m in rows else np.zeros(mask.shape)
+        reached[m] = row * mask
+    total = sum(x.sum(1) for x in reached.values())[:, None]
+    if (total <= 0).any():
         raise Undefined("an example's prediction attends to learned tokens alone")
-    total /= total.sum(1, keepdims=True)
     fixed = None
-    if not crossed:
+    if all(len(flow.reaches[s]) < 2 for s in outlets):
         fixed = "no map joins the modalities"
     elif not flow.divides:
         fixed = "no query divides its weight between streams, so the wiring alone sets the shares"
-    return {m: total[:, part] for m, part in place.items()}, fixed
+    return {m: x / total for m, x in reached.items()}, fixed
 
 
-def _read_out(cells: Cells, stream: str, state: np.ndarray, per_step: bool) -> np.ndarray:
-    """(B, T, C) of a stream -> (B, C): the row or rows that the prediction rests on."""
-    if state.shape[1] == 1 or (stream in cells.masks and cells.tokens.classes[stream]):
-        return state[:, 0]
-    real = cells.real_of((stream,), state.shape[1])
+def _read_out(cells: Cells, stream: str, width: int, per_step: bool) -> np.ndarray:
+    """(B, 1, width) weights of the cells of a stream that the prediction rests on."""
+    if width == 1 or (stream in cells.masks and cells.tokens.classes[stream]):
+        return np.eye(width)[None, :1].repeat(cells.count, 0)
+    real = cells.real_of((stream,), width)
     if per_step:
-        return state[np.arange(len(state)), real.sum(1) // 2]
-    return (state * real[:, :, None]).sum(1) / real.sum(1, keepdims=True)
+        return np.eye(width)[real.sum(1) // 2][:, None]
+    return (real / real.sum(1, keepdims=True))[:, None]

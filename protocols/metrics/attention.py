@@ -4,7 +4,7 @@ Letters: N examples, H heads, Tq rows (queries), Tk columns (keys) of a map, T c
 says where one query looks and sums to 1 over its keys. Natural logarithm unless a base is named.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,37 +89,51 @@ class Round:
     rows: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def rollout(rounds: Sequence[Round], start: Mapping[str, np.ndarray], *, residual: bool = True) -> dict:
+def rollout(
+    rounds: Sequence[Round], out: Mapping[str, np.ndarray], inputs: Collection[str], *, residual: bool = True
+) -> dict[str, np.ndarray]:
     """Attention rollout (Abnar and Zuidema 2020, arXiv:2005.00928, section 3) over streams.
 
     Every block row is brought to sum 1 over all its keys, A; with the residual A' = (A + I) / 2, which is A + I
-    with rows brought to sum 1. The result is A'_L ... A'_1 applied to ``start``. Between maps a model may convolve
-    or project; rollout takes that as cell by cell.
+    with rows brought to sum 1. The result is ``out`` A'_L ... A'_1, taken from the left, so that it costs no more
+    than the rows that are asked for. Between maps a model may convolve or project; rollout takes that as cell by
+    cell.
 
     Args:
         rounds: first layer first.
-        start: stream -> (..., T, C) share of each of C input cells in each cell: identity for the inputs, zeros
-            for learned tokens, which bring nothing of the input.
+        out: stream -> (..., R, T) rows over the cells that the last round leaves; identities give whole matrices.
+        inputs: streams that are there before the first round. Others have nothing to keep when first written.
         residual: False leaves out I everywhere.
 
     Returns:
-        stream -> (..., T, C) after the last round.
+        stream of ``inputs`` -> (..., R, T) share of each of its first cells in each row; together they sum to what
+        the rows of ``out`` sum to.
 
     Raises:
-        KeyError: for a key stream that neither ``start`` nor a round gives.
+        KeyError: for a stream that is read before it is there.
     """
-    state = dict(start)
+    there, kept = set(inputs), []
     for one in rounds:
-        after = {}
-        for query, blocks in one.blocks.items():
-            total = sum(block.sum(-1, keepdims=True) for block in blocks.values())
-            seen = sum(block @ state[key] for key, block in blocks.items()) / np.where(total > 0, total, 1)
-            if residual and one.residual and query in state:
-                own = state[query]
-                seen = ((one.rows[query] @ own if query in one.rows else own) + seen) / 2
-            after[query] = seen
-        state |= after
-    return state
+        if unknown := {key for keys in one.blocks.values() for key in keys} - there:
+            raise KeyError(f"no round before makes {', '.join(sorted(unknown))}.")
+        kept.append(there & one.blocks.keys() if residual and one.residual else set())
+        there |= one.blocks.keys()
+    rows = dict(out)
+    for one, own in zip(reversed(rounds), reversed(kept), strict=True):
+        asked = {query: rows.pop(query) for query in one.blocks if query in rows}
+        for query, row in asked.items():
+            if query in own:
+                row = row / 2
+                rows[query] = _add(rows.get(query), row @ one.rows[query] if query in one.rows else row)
+            total = sum(block.sum(-1) for block in one.blocks[query].values())[..., None, :]
+            row = row / np.where(total > 0, total, 1)
+            for key, block in one.blocks[query].items():
+                rows[key] = _add(rows.get(key), row @ block)
+    return {stream: rows[stream] for stream in inputs if stream in rows}
+
+
+def _add(before: np.ndarray | None, more: np.ndarray) -> np.ndarray:
+    return more if before is None else before + more
 
 
 def modality_share(received: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -242,8 +242,9 @@ def test_exhibits_are_predicted_right_where_they_can_be():
             return torch.eye(2)[right] + 0 * inputs["audio"].sum(1)
 
     found = faithfulness.exhibits(Knows(None, None).subject(), presenter, suite(exhibits=4))
-    assert [one["id"] for one in found] == ["e1", "e3", "e5", "e7"]
-    assert all(one["label"] == one["predicted"] and one["share"] is None for one in found)
+    assert [one["id"] for one in found] == ["e0", "e3", "e5", "e7"]
+    assert [one["label"] == one["predicted"] for one in found] == [False, True, True, True]
+    assert all(one["share"] is None for one in found)
     assert all(kinds["attention"] is None for one in found for kinds in one["modalities"].values())
 
 

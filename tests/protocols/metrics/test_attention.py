@@ -98,7 +98,7 @@ def test_rollout_as_the_authors_code_computes_it(case):
     for residual, key in ((True, "rollout_with_residual"), (False, "rollout_without_residual")):
         for depth, wanted in enumerate(golden[key], 1):
             rounds = [Round({"x": {"x": layer}}) for layer in maps[:depth]]
-            found = rollout(rounds, {"x": np.eye(maps.shape[1])}, residual=residual)["x"]
+            found = rollout(rounds, {"x": np.eye(maps.shape[1])}, ["x"], residual=residual)["x"]
             np.testing.assert_allclose(found, wanted, rtol=0, atol=told["tolerance"])
 
 
@@ -121,13 +121,20 @@ def dense(layers, residual=True):
     return {"audio": total[:3], "video": total[3:]}
 
 
-START = {"audio": np.eye(5)[:3], "video": np.eye(5)[3:]}
+def rolled(rounds, residual=True):
+    """The whole matrix of each stream: rows of it, columns of audio and then of video."""
+    sizes = {"audio": 3, "video": 2}
+    found = {}
+    for m, size in sizes.items():
+        rows = rollout(rounds, {m: np.eye(size)}, list(sizes), residual=residual)
+        found[m] = np.hstack([rows.get(k, np.zeros((size, sizes[k]))) for k in sizes])
+    return found
 
 
 @pytest.mark.parametrize("residual", [True, False])
 def test_blocks_roll_out_like_the_whole_matrix(residual):
     layers = stack()
-    found = rollout([Round(blocks) for blocks in layers], START, residual=residual)
+    found = rolled([Round(blocks) for blocks in layers], residual)
     for m, wanted in dense(layers, residual).items():
         np.testing.assert_allclose(found[m], wanted, rtol=0, atol=1e-14)
         np.testing.assert_allclose(found[m].sum(-1), 1, atol=1e-14)
@@ -135,24 +142,31 @@ def test_blocks_roll_out_like_the_whole_matrix(residual):
 
 def test_swapped_labels_give_another_rollout():
     layers = stack()
-    swapped = [
-        {"audio": b["audio"], "video": {"audio": b["video"]["audio"][::-1], "video": b["video"]["video"]}}
-        for b in layers
-    ]
-    assert np.abs(rollout([Round(b) for b in swapped], START)["video"] - dense(layers)["video"]).max() > 1e-3
+    swapped = [b | {"video": {"audio": b["video"]["audio"][::-1], "video": b["video"]["video"]}} for b in layers]
+    assert np.abs(rolled([Round(b) for b in swapped])["video"] - dense(layers)["video"]).max() > 1e-3
 
 
 def test_a_stream_without_a_map_stays_as_it_is():
-    found = rollout([Round({"audio": {"video": np.ones((3, 2))}})], START)
-    np.testing.assert_array_equal(found["video"], START["video"])
-    np.testing.assert_allclose(
-        found["audio"], [[0.5, 0, 0, 0.25, 0.25], [0, 0.5, 0, 0.25, 0.25], [0, 0, 0.5, 0.25, 0.25]]
-    )
+    found = rolled([Round({"audio": {"video": np.ones((3, 2))}})])
+    np.testing.assert_array_equal(found["video"], [[0, 0, 0, 1, 0], [0, 0, 0, 0, 1]])
+    wanted = [[0.5, 0, 0, 0.25, 0.25], [0, 0.5, 0, 0.25, 0.25], [0, 0, 0.5, 0.25, 0.25]]
+    np.testing.assert_allclose(found["audio"], wanted)
 
 
 def test_one_row_keeps_the_cell_that_it_rewrites():
     one = Round({"audio": {"video": np.ones((1, 2))}}, rows={"audio": np.eye(3)[2:]})
-    np.testing.assert_allclose(rollout([one], START)["audio"], [[0, 0, 0.5, 0.25, 0.25]])
+    found = rollout([one], {"audio": np.eye(1)}, ["audio", "video"])
+    np.testing.assert_allclose(found["audio"], [[0, 0, 0.5]])
+    np.testing.assert_allclose(found["video"], [[0.25, 0.25]])
+
+
+def test_a_new_stream_has_nothing_to_keep():
+    rounds = [Round({"global": {"audio": np.eye(3)[:1]}}), Round({"global": {"video": np.eye(2)[1:]}})]
+    found = rollout(rounds, {"global": np.eye(1)}, ["audio", "video"])
+    np.testing.assert_allclose(found["audio"], [[0.5, 0, 0]])
+    np.testing.assert_allclose(found["video"], [[0, 0.5]])
+    with pytest.raises(KeyError, match="no round before makes fused"):
+        rollout([Round({"audio": {"fused": np.eye(3)}})], {"audio": np.eye(3)}, ["audio"])
 
 
 def test_shares():
