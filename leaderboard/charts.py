@@ -190,11 +190,20 @@ def severity_chart(
     legend = {"orient": "top", "title": None, "columns": {"expr": f"max(1, floor(width / {wide}))"}}
     legend |= {"labelLimit": 260, "symbolSize": 70, "symbolOpacity": 1}
     colours, shapes = zip(*looks.values(), strict=True)
-    dashes = [DASHES[1] if name in dashed else DASHES[0] for name in looks]
-    colour, shape, dash = (
+    colour, shape = (
         {"field": "method", "scale": {"domain": list(looks), "range": list(those)}, "legend": legend}
-        for those in (colours, shapes, dashes)
+        for those in (colours, shapes)
     )
+    # Layers, not an encoding: a legend would draw the outlines of its symbols dashed.
+    lines = [
+        {
+            "transform": [
+                {"filter": {"field": "method", "oneOf": [name for name in looks if (name in dashed) == apart]}}
+            ],
+            "mark": {"type": "line", "strokeWidth": 2, "strokeDash": DASHES[apart]},
+        }
+        for apart in (False, True)
+    ]
     said = [{"field": f, "title": t} for f, t in (("method", "method"), ("under", "input"))]
     said += [{"field": "score", "title": metric_title(metric)}, {"field": "n", "title": "n"}]
     return {
@@ -206,7 +215,7 @@ def severity_chart(
                 "mark": {"type": "area", "opacity": 0.12, "clip": True},
                 "encoding": {"y": y | {"field": "low"}, "y2": {"field": "high"}},
             },
-            {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {"strokeDash": dash}},
+            *lines,
             {
                 "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
                 "encoding": {"shape": shape, "tooltip": said},

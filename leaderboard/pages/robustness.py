@@ -177,7 +177,7 @@ def show_scores(cells: pd.DataFrame, metric: str, sweeps: Sequence[str], chosen:
         for method in chosen
     ]
     table = pd.DataFrame(rows)
-    names = st.column_config.TextColumn(width=210)  # the longest, whole
+    names = st.column_config.TextColumn(width=180)  # all but the longest, whole
     st.dataframe(table, hide_index=True, height=height(table, 18), column_config={"Method": names})
     st.caption(plain(" ".join(f"{metric_title(name)}: {said}." for name, said in MEANING.items())))
     st.caption(

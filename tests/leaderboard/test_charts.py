@@ -98,9 +98,13 @@ def test_severities_run_from_clean_to_the_worst():
     assert x["scale"]["domain"] == [27.0, 0.0]
     assert x["axis"]["values"] == [27.0, 20.0, 0.0]
     assert "datum.value === 27.0 ? 'clean'" in x["axis"]["labelExpr"]
-    dash = chart["layer"][1]["encoding"]["strokeDash"]["scale"]
-    assert dict(zip(dash["domain"], dash["range"], strict=True)) == {"mult": DASHES[0], "audio": DASHES[1]}
-    shapes = chart["layer"][2]["encoding"]["shape"]["scale"]["range"]
+    drawn = {
+        name: layer["mark"]["strokeDash"]
+        for layer in chart["layer"][1:3]
+        for name in layer["transform"][0]["filter"]["oneOf"]
+    }
+    assert drawn == {"mult": DASHES[0], "audio": DASHES[1]}
+    shapes = chart["layer"][3]["encoding"]["shape"]["scale"]["range"]
     assert len(set(shapes)) == len(set(chart["encoding"]["color"]["scale"]["range"])) == 2
     json.dumps(chart, allow_nan=False)
 

@@ -15,6 +15,7 @@ NAN = float("nan")
         (0.71234, 0.000996, "71.23 ± 0.10 %"),  # rounds up to 0.10: no third digit
         (0.71234, 0.123, "71 ± 12 %"),
         (0.71234, 0.0, "71.2 ± 0.0 %"),
+        (0.71234, 1e-16, "71.2 ± 0.0 %"),  # what rounding leaves of nothing
         (0.71234, NAN, "71.2 % (one run)"),
         (NAN, NAN, "–"),
     ],
