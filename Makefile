@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test lint browser clean
 
 demo: .venv/installed-demo
-	$(BIN)/fuseboard run $(DEMO) --protocol synthetic@1 --backend ray
+	$(BIN)/fuseboard run $(DEMO) --protocol synthetic@1 --backend ray --no-evaluate
 	@if [ "$(SERVE)" != 0 ]; then $(BIN)/fuseboard serve --port $(PORT); fi
 
 test: .venv/installed-test browser lint
