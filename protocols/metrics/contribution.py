@@ -106,7 +106,9 @@ def shape(values: np.ndarray, modalities: int, majority: float) -> np.ndarray:
     """SHAPE contributions S_m (Hu, Li and Zhou, IJCAI 2022, arXiv:2205.00302).
 
     Shapley values of the accuracy, divided by the accuracy of the full model; with no modality at all the accuracy
-    is that of always answering the most frequent class. They add up to (accuracy - majority) / accuracy.
+    is that of always answering the most frequent class. They add up to (accuracy - majority) / accuracy. A modality
+    that the model ignores gets 0 only if the model says the most frequent class when everything is absent; else what
+    it is worse than that is shared out among all.
 
     Args:
         values: (2,) * M accuracies; the one without any modality is not used.
