@@ -1,5 +1,6 @@
 """The committed results: whole, made by the runner, and what their own predictions say."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,33 +12,37 @@ from leaderboard.store import records_root
 from protocols.metrics import metric
 from protocols.record import read_jsonl
 from protocols.spec import ProtocolSpec, committed
+from protocols.suite import suites
 from runners.experiment import Experiment
 from zoo.spec import MethodSpec, entries
 
 ROOT = records_root()
 BUNDLES = find_bundles(ROOT)
 PROTOCOLS = ("grid-digit-noisy@1", "mosi-utterance@1", "ravdess-actors@1")
-VARIANTS = {"mult-code", "mbt-small-late", "mbt-small-full"}
-STEP_BY_STEP = {"chfusion", "contextual_fusion", "mu_sa", "mmuu_sa", "mmmu_ba-code"}
-STEP_BY_STEP |= {"bc_lstm", "sc_lstm", "h_lstm", "catf_lstm-small", "catf_lstm-code"}
 # Entries that can run under a protocol and were not run yet; the board says so too.
 NOT_YET: dict[str, set[str]] = {
     "grid-digit-noisy@1": {
-        "cross_attention",
-        "co_attention",
-        "gated_fusion",
-        "film",
-        "transformer",
-        "cnn_transformer",
         "bottleneck_transformer",
         "mult-code",
         "mbt-small-late",
         "mbt-small-full",
         "hierarchical_cross_modal_attention",
     },
-    "mosi-utterance@1": STEP_BY_STEP | VARIANTS,
-    "ravdess-actors@1": STEP_BY_STEP | VARIANTS,
+    "ravdess-actors@1": {
+        "mult-code",
+        "mbt-small-late",
+        "mbt-small-full",
+        "chfusion",
+        "contextual_fusion",
+        "mu_sa",
+        "mmuu_sa",
+        "mmmu_ba-code",
+        "sc_lstm",
+        "h_lstm",
+        "catf_lstm-code",
+    },
 }
+EVALUATED = [folder for folder in BUNDLES if (folder / "evaluation").is_dir()]
 
 
 def manifest(folder: Path) -> dict:
@@ -88,6 +93,25 @@ def test_a_bundle_is_whole_and_its_numbers_follow_from_its_predictions(folder):
         rows = predictions[predictions["condition"] == record.condition]
         again = metric(record.metric).score()(rows[scores].to_numpy(), rows["label"].to_numpy())
         assert record.value == pytest.approx(again, abs=1e-12) and record.n == len(rows)
+
+
+@pytest.mark.parametrize("folder", EVALUATED, ids=lambda folder: folder.relative_to(ROOT).as_posix())
+def test_an_evaluation_is_whole_and_starts_from_what_the_run_said(folder):
+    told = json.loads((folder / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
+    key = folder.relative_to(ROOT).parts[0]
+    assert told["run"] == folder.name and told["suite"] == suites()[key].key
+    for name, digest in told["files"].items():
+        assert hashlib.sha256((folder / "evaluation" / name).read_bytes()).hexdigest() == digest
+    findings = pd.read_parquet(folder / "evaluation" / "findings.parquet")
+    assert (findings["value"].isna() == findings["reason"].notna()).all()
+    assert not findings.duplicated(["condition", "metric"]).any()
+    assert all(metric(name) for name in findings["metric"].unique())
+    primary = committed()[key].metrics[0]
+    clean = next(r.value for r in read_jsonl(folder / "records.jsonl") if (r.condition, r.metric) == ("clean", primary))
+    kept = findings[findings["metric"] == f"retention/{primary}"].set_index("condition")["value"].dropna()
+    for record in read_jsonl(folder / "records.jsonl"):
+        if record.metric == primary and record.condition in kept and clean > 0:
+            assert kept[record.condition] == pytest.approx(record.value / clean, abs=1e-6)
 
 
 def test_every_run_opened_its_test_part_through_the_ledger():
