@@ -151,8 +151,17 @@ def opened(browser, board):
 
 
 def choose(page, label, option):
-    page.get_by_role("combobox", name=re.compile(label)).click()
-    page.get_by_role("option", name=option, exact=True).click()
+    """Open a select box and take an option, once the page has come to rest: a list closes when it moves."""
+    page.locator("[data-test-script-state=notRunning]").wait_for()
+    box, wanted = (
+        page.get_by_role("combobox", name=re.compile(label)),
+        page.get_by_role("option", name=option, exact=True),
+    )
+    deadline = time.monotonic() + 60
+    while not wanted.is_visible() and time.monotonic() < deadline:
+        box.click()
+        page.wait_for_timeout(1000)
+    wanted.click()
 
 
 def column(page, place, number=0):
