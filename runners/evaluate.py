@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from protocols.suite import Suite, suite_of
 from runners import bundle
 from runners.experiment import Experiment, code_of
 from runners.settings import Settings
-from runners.trial import divided, new_model, used
+from runners.trial import circumstances, divided, new_model, used
 from zoo.layers import record_attention
 from zoo.remedies.heads import head_scores
 from zoo.spec import MethodSpec
@@ -298,7 +297,7 @@ def _write(folder: Path, suite: Suite, experiment, findings, exhibits, keep, sec
         "suite": suite.key,
         "code": evaluation_code(),
         "presentation": presentation_code(),
-        "fuseboard": version("fuseboard"),
+        **circumstances(experiment),
         "created": bundle.now(),
         "seconds": seconds,
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(beside.iterdir())},

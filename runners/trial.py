@@ -229,7 +229,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             "status": "failed" if reason else "completed",
             "reason": reason,
             **describe(experiment),
-            **_circumstances(experiment),
+            **circumstances(experiment),
             "parameters": parameters,
             "attention": streams,
             "epochs": state.epoch,
@@ -346,7 +346,7 @@ def _write_history(state: State, path: Path) -> None:
             writer.writerows(state.history)
 
 
-def _circumstances(experiment: Experiment) -> dict:
+def circumstances(experiment: Experiment) -> dict:
     """Versions and hardware: what may explain a difference in the last digits."""
     return {
         "fuseboard": version("fuseboard"),
