@@ -13,7 +13,8 @@ metric                            value
 ``shapley_share/m``               mean over items of abs(phi_m) / sum of abs(phi), label-free; n counts the items on
                                   which any modality has an effect
 ``absence_gap/m``                 largest less smallest ``shapley_share`` over the absence rules
-``shape/m``                       SHAPE contribution; without any modality counts the most frequent class
+``shape/m``                       SHAPE contribution; the most frequent class counts as what is said without input, so
+                                  an ignored modality has 0 only if the model says that class then
 ``shape_cooperation``             SHAPE cooperation of all modalities divided by the accuracy; ``/raw`` is not divided;
                                   with three modalities also ``/a+b`` and ``/a+b/raw``
 ``intershap``, ``/local``         InterSHAP of the mean over items, and the mean over items of each item's; label-free
@@ -272,5 +273,5 @@ def _names(modalities: tuple[str, ...]) -> list[str]:
 
 def _probabilities(scores: np.ndarray) -> np.ndarray:
     """Softmax of (items, K) logits or log-probabilities, in float64."""
-    shifted = np.exp(scores - scores.max(1, keepdims=True, initial=-np.inf).astype(np.float64))
-    return shifted / shifted.sum(1, keepdims=True)
+    weights = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
+    return weights / weights.sum(1, keepdims=True)
