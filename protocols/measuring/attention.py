@@ -19,12 +19,15 @@ Findings, with m a modality and examples as ``Suite.attention`` asks for them:
 ``share_drift``
     how far the modalities' shares move.
 
+What has no value under any severity of a sweep is told once, with the sweep as its condition.
+
 Zero drift can mean a dead path: a model in which m's cells do not see the other modality at all has no drift either.
 In MBT, for example, other streams read m through bottleneck tokens, which hold nothing of the other modality in the
 first fusion layer. The gradient's drift and the interaction scores of the contribution family tell these apart.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -88,33 +91,41 @@ def _drifts(observer: Observer, presenter: Presenter, suite: Suite, chosen: list
     for m in subject.modalities:
         yield _drift("clean", f"drift/{m}/retest", before.received[m], again.received[m])
         yield _drift("clean", f"drift/{m}/gradient/retest", before.gradient[m], again.gradient[m])
-    random, untrained = Observer(subject.untrained()), None
+    random = Observer(subject.untrained())
+    untrained = random.see(clean, gradient=False)
     for sweep in suite.attention.drifts:
         perturbed = sweep.partition("/")[0]
+        others = [m for m in subject.modalities if m != perturbed]
         if perturbed not in subject.modalities:
-            for m in subject.modalities:
+            for m in others:
                 yield Finding(sweep, f"drift/{m}", None, len(chosen), f"the model does not take {perturbed}")
             continue
-        others = [m for m in subject.modalities if m != perturbed]
-        if untrained is None:
-            untrained = random.see(clean, gradient=False)
-        curves: dict[str, list[Finding]] = {}
+        found: list[Finding] = []
         for condition in suite.sweep(sweep):
             try:
                 noisy = take(presenter.streams((perturbed,), condition), chosen)
             except Undefined as reason:
-                for m in others:
-                    yield Finding(condition.text, f"drift/{m}", None, len(chosen), str(reason))
+                for name in (f"drift/{m}{kind}" for m in others for kind in ("", "/gradient")):
+                    found.append(Finding(condition.text, name, None, len(chosen), str(reason)))
                 continue
-            after = observer.see(clean | noisy)
-            told = list(_under(condition.text, before, after, others, perturbed))
-            for finding in told:
-                curves.setdefault(finding.metric, []).append(finding)
-            yield from told
+            found += _under(condition.text, before, observer.see(clean | noisy), others, perturbed)
             after = random.see(clean | noisy, gradient=False)
             for m in others:
-                yield _drift(condition.text, f"drift/{m}/random", untrained.received[m], after.received[m])
-        yield from _areas(sweep, curves, others)
+                found.append(_drift(condition.text, f"drift/{m}/random", untrained.received[m], after.received[m]))
+        yield from _told(sweep, found)
+        yield from _areas(sweep, found, others)
+
+
+def _told(sweep: str, found: list[Finding]) -> Iterator[Finding]:
+    """The findings of a sweep; what has no value under any severity is told once, under the sweep."""
+    with_value = {f.metric for f in found if f.value is not None}
+    once = set()
+    for finding in found:
+        if finding.metric in with_value:
+            yield finding
+        elif finding.metric not in once:
+            once.add(finding.metric)
+            yield replace(finding, condition=sweep)
 
 
 def _under(condition: str, before: Seen, after: Seen, others: list[str], perturbed: str) -> Iterator[Finding]:
@@ -122,9 +133,11 @@ def _under(condition: str, before: Seen, after: Seen, others: list[str], perturb
     changed = before.predicted != after.predicted
     for m in others:
         pair = before.received[m], after.received[m]
-        yield _drift(condition, f"drift/{m}", *pair)
-        yield _drift(condition, f"drift/{m}/changed", *pair, among=changed)
-        yield _drift(condition, f"drift/{m}/unchanged", *pair, among=~changed)
+        whole = _drift(condition, f"drift/{m}", *pair)
+        yield whole
+        if whole.value is not None:
+            yield _drift(condition, f"drift/{m}/changed", *pair, among=changed)
+            yield _drift(condition, f"drift/{m}/unchanged", *pair, among=~changed)
         yield _drift(condition, f"drift/{m}/gradient", before.gradient[m], after.gradient[m])
     yield _drift(condition, f"drift/{perturbed}/same", before.received[perturbed], after.received[perturbed])
     n = len(changed)
@@ -160,14 +173,11 @@ def _drift(
         return Finding(condition, name, None, n, str(reason))
 
 
-def _areas(sweep: str, curves: dict[str, list[Finding]], others: list[str]) -> Iterator[Finding]:
+def _areas(sweep: str, found: list[Finding], others: list[str]) -> Iterator[Finding]:
     """Over the severities of a sweep; where one of them has no drift, its reason."""
     for m in others:
         for kind in (m, f"{m}/gradient"):
-            points = curves.get(f"drift/{kind}", [])
-            if not points:
-                yield Finding(sweep, f"drift_area/{kind}", None, 0, "no severity of the sweep can be shown")
-                continue
-            n, reason = points[0].n, next((p.reason for p in points if p.reason), None)
+            points = [f for f in found if f.metric == f"drift/{kind}"]
+            reason = next((p.reason for p in points if p.reason), None)
             value = None if reason else drift_area([p.value for p in points])
-            yield Finding(sweep, f"drift_area/{kind}", value, n, reason)
+            yield Finding(sweep, f"drift_area/{kind}", value, points[0].n, reason)

@@ -30,7 +30,8 @@ import torch
 from protocols.batches import seeded
 from protocols.corruptions import parse_condition
 from protocols.measuring import Finding, Subject
-from protocols.measuring.saliency import Observer, Seen, Vectors, item, middle, spread, take
+from protocols.measuring.maps import middle
+from protocols.measuring.saliency import Observer, Seen, Vectors, item, spread, take
 from protocols.metrics import Undefined
 from protocols.metrics.faithfulness import cells, comprehensiveness, curve_area, kendall, ranking, sufficiency
 from protocols.presentation import Presenter, Streams, batches
@@ -79,7 +80,7 @@ def _reduced(
 ) -> Iterator[Finding]:
     """The findings that come from taking cells away in the order of each saliency."""
     orders, reasons = {}, {name: why for name, why in found.items() if isinstance(why, str)}
-    for name in found.keys() - reasons.keys():
+    for name in [name for name in SALIENCIES if name not in reasons]:
         for i, values in enumerate(found[name]):
             try:
                 orders[name, i] = ranking(values)
@@ -130,7 +131,7 @@ def _curves(subject: Subject, streams: Streams, orders: Order, levels: list[floa
                 asked[key].append((key[1], mask.tobytes()))
                 kept[asked[key][-1]] = mask
     # Examples of alike length stand together, so that little of a batch is padding.
-    inputs = sorted(kept, key=lambda one: (len(one[1]), one[0]))
+    inputs = sorted(kept, key=lambda one: (len(one[1]), one))
     probabilities = dict(zip(inputs, _scored(subject, streams, [(i, kept[i, m]) for i, m in inputs]), strict=True))
     found = {}
     for key, wanted in asked.items():

@@ -33,6 +33,11 @@ BOTTLENECK, MEMORY = "bottleneck", " memory"
 NO_MAP = "the model computes no attention map"
 
 
+def middle(length):
+    """The step that stands for an example in which every step is predicted; of one length or an array of them."""
+    return length // 2
+
+
 @dataclass(frozen=True)
 class Label:
     """``query<-key/layer:over``; see ``Subject.recorder``."""
@@ -325,5 +330,5 @@ def _read_out(cells: Cells, stream: str, width: int, per_step: bool) -> np.ndarr
         return np.eye(width)[None, :1].repeat(cells.count, 0)
     real = cells.real_of((stream,), width)
     if per_step:
-        return np.eye(width)[real.sum(1) // 2][:, None]
+        return np.eye(width)[middle(real.sum(1))][:, None]
     return (real / real.sum(1, keepdims=True))[:, None]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from protocols.measuring import Subject
-from protocols.measuring.maps import Cells, Label, Labelled, Tokens, received, rolled
+from protocols.measuring.maps import Cells, Label, Labelled, Tokens, middle, received, rolled
 from protocols.metrics import Undefined
 from protocols.metrics.attention import effective_cells, entropy, modality_share, sparsity
 from protocols.presentation import Streams, batches
@@ -53,11 +53,6 @@ def spread(count: int, wanted: int) -> list[int]:
 def take(streams: Streams, chosen: list[int]) -> Streams:
     """The streams of some examples."""
     return {m: [sequences[i] for i in chosen] for m, sequences in streams.items()}
-
-
-def middle(length: int) -> int:
-    """The step that stands for an example in which every step is predicted."""
-    return length // 2
 
 
 def item(scores: Tensor, masks: dict[str, Tensor]) -> Tensor:

@@ -194,7 +194,7 @@ def drift(before: np.ndarray, after: np.ndarray) -> float:
     if not len(before):
         raise Undefined("no example is left to compare")
     if before.shape[1] < 2:
-        raise Undefined("each example has one cell of it, which always holds all of the saliency")
+        raise Undefined("every example has one step of it, which always holds all of the saliency")
     return float(divergence(before, after).mean())
 
 

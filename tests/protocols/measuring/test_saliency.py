@@ -6,7 +6,8 @@ import torch
 
 import zoo
 from protocols.measuring import Subject
-from protocols.measuring.saliency import Observer, learned_tokens, middle, spread, take
+from protocols.measuring.maps import middle
+from protocols.measuring.saliency import Observer, learned_tokens, spread, take
 from zoo.layers import record_attention
 from zoo.spec import entries
 

@@ -190,7 +190,7 @@ def test_ends_of_the_drift():
     p = np.random.default_rng(2).random((4, 9))
     assert drift(p, p.copy()) == 0.0
     assert drift(np.eye(2), np.eye(2)[::-1]) == 1.0
-    with pytest.raises(Undefined, match="one cell"):
+    with pytest.raises(Undefined, match="one step"):
         drift(np.ones((3, 1)), np.ones((3, 1)))
     with pytest.raises(Undefined, match="zero everywhere"):
         drift(np.eye(2), np.zeros((2, 2)))
