@@ -33,8 +33,8 @@ BOTTLENECK, MEMORY = "bottleneck", " memory"
 NO_MAP = "the model computes no attention map"
 
 
-def middle(length):
-    """The step that stands for an example in which every step is predicted; of one length or an array of them."""
+def middle(length: int | np.ndarray) -> int | np.ndarray:
+    """The step that stands for an example in which every step is predicted, by the example's real steps."""
     return length // 2
 
 
