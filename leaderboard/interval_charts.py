@@ -19,11 +19,16 @@ ROW = 17  # pixels of one dot's row
 LEGEND_ROW = 30  # pixels
 
 
-def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Colour and shape of each name: modalities have their own, others take the next."""
+def looks(names: Sequence[str], family: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
+    """Colour and shape of each name: modalities have their own, others take the next.
+
+    Args:
+        family: all names that other charts of the page may have, so that each looks the same in all of them.
+    """
     if all(name in MODALITIES for name in names):
         return {name: MODALITIES[name] for name in names}
-    return {name: (OTHERS[i % len(OTHERS)], SHAPES[i % len(SHAPES)]) for i, name in enumerate(names)}
+    place = {name: index for index, name in enumerate(family or names)}
+    return {name: (OTHERS[place[name] % len(OTHERS)], SHAPES[place[name] % len(SHAPES)]) for name in names}
 
 
 def points(cells: pd.DataFrame, **named: str) -> list[dict[str, Any]]:
@@ -51,6 +56,7 @@ def dots(
     zero: bool = False,
     domain: Sequence[float] | None = None,
     hollow: Iterable[str] = (),
+    family: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One row a name, in it one dot with its interval a group, the groups one above the other.
 
@@ -61,8 +67,9 @@ def dots(
         zero: draw the line of zero.
         domain: of the values; as far as they go by default.
         hollow: groups drawn without filling: what a value is compared with.
+        family: of `looks`.
     """
-    look = looks(groups)
+    look = looks(groups, family)
     y = {
         "y": {"field": "row", "type": "nominal", "sort": list(order), "title": None, "axis": _rows_axis()},
         "yOffset": {"field": "group", "type": "nominal", "sort": list(groups)},
@@ -72,7 +79,7 @@ def dots(
     mean, low = (_axis(end, metric, title, domain) for end in ("mean", "low"))
     layers = [
         {
-            "mark": {"type": "rule", "strokeWidth": 2},
+            "mark": {"type": "rule", "strokeWidth": 2, "clip": True},
             "encoding": {**y, "x": low, "x2": {"field": "high"}, "color": colour},
         },
         {
@@ -109,6 +116,7 @@ def lines(
     *,
     domain: Sequence[float] | None = None,
     dashed: Sequence[str] = (),
+    family: Sequence[str] = (),
     across: str | None = None,
     height: int = 170,
 ) -> dict[str, Any]:
@@ -119,10 +127,11 @@ def lines(
         order: of the severities, from mild to severe.
         domain: of the values, so that charts side by side can be compared.
         dashed: groups drawn with a dash: controls.
+        family: of `looks`.
         across: title of the axis of severities.
         height: pixels of the plot, without the legend above and the names of the severities below.
     """
-    look = looks(groups)
+    look = looks(groups, family)
     dash = {g: DASHES[1 + dashed.index(g) % 2] if g in dashed else DASHES[0] for g in groups}
     x = {"field": "at", "type": "ordinal", "sort": list(order), "title": across, "axis": {"labelAngle": -35}}
     x |= {"scale": {"padding": 0.3}}
@@ -135,7 +144,7 @@ def lines(
         "height": height + LEGEND_ROW * -(-len(groups) // _legend(groups)["columns"]) + (110 if across else 85),
         "layer": [
             {
-                "mark": {"type": "area", "opacity": 0.18},
+                "mark": {"type": "area", "opacity": 0.18, "clip": True},
                 "encoding": {"x": x, "y": low, "y2": {"field": "high"}, "color": colour},
             },
             {
@@ -193,7 +202,7 @@ def heat_map(
 
 
 def _axis(field: str, metric: str, title: str, domain: Sequence[float] | None = None) -> dict[str, Any]:
-    axis = {"format": ".0%"} if metric_card(metric).unit == "fraction" else {}
+    axis = {"format": ".2~%"} if metric_card(metric).unit == "fraction" else {}
     scale = {"zero": False, "nice": True} if domain is None else {"domain": list(domain), "nice": True}
     return {
         "field": field,

@@ -48,13 +48,19 @@ def reasons_table(why: pd.DataFrame) -> pd.DataFrame:
         {
             "Method": method,
             "Why": reason,
-            "Scores": "; ".join(dict.fromkeys(map(score_name, group["metric"]))),
-            "Conditions": "; ".join(dict.fromkeys(group["condition"])),
+            "Scores": _some(dict.fromkeys(map(score_name, group["metric"]))),
+            "Conditions": _some(dict.fromkeys(group["condition"])),
             "Runs": int(group["runs"].max()),
         }
         for (method, reason), group in why.groupby(["method", "reason"], sort=False)
     ]
     return pd.DataFrame(rows, columns=["Method", "Why", "Scores", "Conditions", "Runs"])
+
+
+def _some(names: Iterable[str], most: int = 3) -> str:
+    every = list(names)
+    rest = f" and {len(every) - most} more" if len(every) > most else ""
+    return "; ".join(every[:most]) + rest
 
 
 def height(table: pd.DataFrame, most: int) -> int:

@@ -174,7 +174,7 @@ def show_exhibit(name: str, run: str, exhibit: Exhibit, spec: ProtocolSpec, kind
     at = "" if exhibit.step is None else f" at step {exhibit.step + 1}"
     st.markdown(f"Says **{plain(exhibit.predicted)}** with {100 * exhibit.probability:.0f} %{at} ({plain(right)}).")
     parts = ", ".join(f"{m} {100 * share:.0f} %" for m, share in exhibit.share.items())
-    st.caption(f"Attention rollout: {parts}." if parts else "No attention to roll out.")
+    st.caption(f"Attention rollout: {parts}." if parts else "No share of each modality by attention rollout.")
     weights = exhibit.saliency[kind]
     for modality in [m for m in MODALITIES if m in spec.modalities]:
         own = weights.get(modality)
@@ -233,7 +233,11 @@ def show_maps(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen: Seq
     modalities = [m for m in MODALITIES if m in spec.modalities]
     left, right = st.columns(2)
     with left:
-        if len(share):
+        if share.empty:
+            why = queries.undefined(engine, spec, "attention_share")
+            reasons = dict.fromkeys(why.loc[why["method"].isin(chosen), "reason"])
+            st.caption(plain(f"No share of each modality by rollout: {'; '.join(reasons)}."))
+        else:
             rows = points(share, row="method", group="of")
             st.vega_lite_chart(dots(rows, "attention_share", "share by rollout", present, modalities, domain=(0, 1)))
             st.caption(
@@ -290,8 +294,11 @@ def show_drift_curves(
     together = [row | {"group": row["method"]} for row in rows if row["control"] == CONTROLS[""]]
     if together:
         names = [name for name in present if any(row["group"] == name for row in together)]
-        st.vega_lite_chart(lines(together, "drift", f"drift of {modality}", severities, names, across=across))
+        st.vega_lite_chart(
+            lines(together, "drift", f"drift of {modality}", severities, names, across=across, family=present)
+        )
     top = max([row["high"] or row["mean"] for row in rows], default=1)
+    all_of_them = list(CONTROLS.values())
     order = [told for told in CONTROLS.values() if any(row["control"] == told for row in rows)]
     for start in range(0, len(present), 2):
         for place, name in zip(st.columns(2), present[start : start + 2], strict=False):
@@ -300,7 +307,9 @@ def show_drift_curves(
             with place:
                 st.markdown(f"**{plain(name)}** and its controls")
                 dashed = [told for told in controls if told in DASHED]
-                chart = lines(method, "drift", "drift", severities, controls, domain=(0, top), dashed=dashed)
+                chart = lines(
+                    method, "drift", "drift", severities, controls, domain=(0, top), dashed=dashed, family=all_of_them
+                )
                 st.vega_lite_chart(chart)
     st.caption(
         "Bands are 95% t intervals over runs. Same answer, other answer: only examples whose prediction stays, or "
@@ -327,7 +336,7 @@ def show_faithfulness(engine: sa.Engine, spec: ProtocolSpec, condition: str, cho
             with place:
                 rows = points(own, row="method", group="of")
                 groups = [kind for kind in SALIENCY if kind in set(own["of"])]
-                chart = dots(rows, base, metric_title(base), present, groups, hollow=["random"])
+                chart = dots(rows, base, metric_title(base), present, groups, hollow=["random"], family=SALIENCY)
                 st.vega_lite_chart(chart)
                 st.caption(f"{metric_title(base)}: {told}.")
     st.caption(
@@ -350,7 +359,7 @@ def show_undefined(engine: sa.Engine, spec: ProtocolSpec, chosen: Sequence[str])
     table = reasons_table(why[why["method"].isin(chosen)])
     if len(table):
         with st.expander(f"Scores without a value, and why: {len(table)}"):
-            st.dataframe(table, hide_index=True)
+            st.table(table.astype(str).map(plain).set_index("Method"))
 
 
 main()

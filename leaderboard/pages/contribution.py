@@ -268,7 +268,8 @@ def show_inside(
     both = pd.concat([inside, separate])
     order = [*[name for name in chosen if name in set(inside["method"])], *dict.fromkeys(separate["method"])]
     title = "accuracy of the modality by itself"
-    draw(dots(points(both, row="method", group="of"), "inside", title, order, modalities(spec)), both)
+    rows = points(both, row="method", group="of")
+    draw(dots(rows, "inside", title, order, modalities(spec), domain=(0, 1)), rows)
     trained = ", ".join(dict.fromkeys(separate["method"])) or "none of them was run"
     st.caption(
         plain(
@@ -290,7 +291,7 @@ def show_undefined(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen
     table = reasons_table(why)
     if len(table):
         with st.expander(f"Scores without a value, and why: {len(table)}"):
-            st.dataframe(table, hide_index=True)
+            st.table(table.astype(str).map(plain).set_index("Method"))
 
 
 def draw(chart: dict, behind) -> None:

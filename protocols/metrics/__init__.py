@@ -61,8 +61,8 @@ METRICS = {
         Metric("perceptual", "Perceptual score", f"{CONTRIBUTION}:perceptual", None, (-INF, INF)),
         Metric("utilisation", "Conditional utilisation rate", f"{CONTRIBUTION}:utilisation", None, (-INF, 1.0)),
         Metric("absence_gap", "Disagreement of absence rules", f"{CONTRIBUTION}:absence_gap", None, (0.0, 1.0)),
-        Metric("mm_shap", "MM-SHAP share, token level", "protocols.metrics.mm_shap:share", None, (0.0, 1.0)),
-        Metric("pid", "Partial information decomposition", "protocols.metrics.pid:decompose", None, (0.0, INF), "bits"),
+        Metric("mm_shap", "MM-SHAP share", "protocols.metrics.mm_shap:share", None, (0.0, 1.0)),
+        Metric("pid", "PID", "protocols.metrics.pid:decompose", None, (0.0, INF), "bits"),
         # Imbalance.
         Metric("discrepancy", "OGM-GE discrepancy ratio", f"{IMBALANCE}:discrepancy_ratio", None, (0.0, INF), "ratio"),
         Metric("inside", "Accuracy of a modality inside the model", f"{IMBALANCE}:inside", None, (0.0, 1.0)),

@@ -100,4 +100,4 @@ def test_one_reason_is_one_row(engine, spec):
 
     (row,) = reasons_table(queries.undefined(engine, spec, "pid")).to_dict("records")
     assert (row["Method"], row["Why"], row["Runs"]) == ("late_fusion", "defined for two modalities.", 3)
-    assert row["Scores"] == "Partial information decomposition (bits): redundant"
+    assert row["Scores"] == "PID (bits): redundant"

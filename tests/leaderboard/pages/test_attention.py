@@ -115,10 +115,10 @@ def test_another_disturbance_watches_the_other_modality(filled, page):
 def test_a_method_without_attention_says_so(filled, page):
     at = page(filled, methods=["late_fusion"])
     assert "None of these methods has attention" in said(at)
-    assert "the model has no attention." in set(at.dataframe[-1].value["Why"])
+    assert r"the model has no attention\." in set(at.table[-1].value["Why"])
     at = page(filled, left="late_fusion", right="mult-paper")
     assert "No attention weights over the steps of video in this model." in said(at)
-    assert "No attention to roll out." in said(at)
+    assert "No share of each modality by attention rollout." in said(at)
 
 
 def test_without_data_saliency_is_drawn_over_steps(filled, page):

@@ -69,7 +69,7 @@ def test_the_page_shows_scores_with_intervals(filled, monkeypatch):
     assert list(table.columns) == ["mult-paper", "late_fusion"]
     assert table.loc["Shapley share, label-free: audio", "mult-paper"].startswith("50")
     assert re.fullmatch(r"[\d.]+ ± [\d.]+ %", table.loc["EMAP gap, model - additive projection", "late_fusion"])
-    unique = table.loc["Partial information decomposition (bits): unique, video", "mult-paper"]
+    unique = table.loc["PID (bits): unique, video", "mult-paper"]
     assert re.fullmatch(r"[\d.]+ ± [\d.]+", unique)
     assert table.loc["Fusion gain over audio_only", "mult-paper"].startswith("30.0")
     assert not any("class=" in score for score in table.index)
@@ -100,13 +100,13 @@ def test_choices_stand_in_the_address(filled, monkeypatch):
 
 def test_what_is_undefined_has_its_reason(filled, monkeypatch):
     at = run(filled, monkeypatch, methods=["audio_only"])
-    why = at.dataframe[-1].value
-    assert "the model uses one modality, so there is nothing to share out." in set(why["Why"])
-    assert set(why["Runs"]) == {5}
+    why = at.table[-1].value
+    assert r"the model uses one modality\, so there is nothing to share out\." in set(why["Why"])
+    assert set(why["Runs"]) == {"5"}
 
 
 def test_the_page_says_what_scores_cannot_see(filled, monkeypatch):
-    (meaning,) = run(filled, monkeypatch).table
+    meaning = run(filled, monkeypatch).table[0]
     assert "no better than guessing" in meaning.value.loc["Shapley value of the score", "Cannot see"]
 
 
@@ -116,8 +116,8 @@ def test_three_modalities_have_no_pid_but_everything_else(engine, bundles, monke
     at = run(engine, monkeypatch)
     table = at.dataframe[0].value
     assert "Shapley value of the score: text" in table.index
-    assert not any(score.startswith("Partial") for score in table.index)
-    assert any("defined for two modalities" in why for why in at.dataframe[-1].value["Why"])
+    assert not any(score.startswith("PID") for score in table.index)
+    assert any("defined for two modalities" in why for why in at.table[-1].value["Why"])
 
 
 def test_folds_are_paired_by_fold(engine, bundles, monkeypatch):
