@@ -11,6 +11,7 @@ st.navigation(
         st.Page("pages/contribution.py", title="Contribution", icon=":material/donut_small:"),
         st.Page("pages/attention.py", title="Attention", icon=":material/visibility:"),
         st.Page("pages/cost.py", title="Cost", icon=":material/speed:"),
+        st.Page("pages/review.py", title="Review", icon=":material/menu_book:"),
         st.Page("pages/download.py", title="Download", icon=":material/download:"),
     ],
     position="top",

@@ -15,7 +15,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 import zoo.spec
-from leaderboard import queries
+from leaderboard import cost, queries
 from leaderboard.contributions import taken_apart
 from leaderboard.figures import interval_text, metric_title
 from protocols.paper import STATES
@@ -40,6 +40,7 @@ SALIENCY = {
     "comprehensiveness": "Comprehensiveness",
     "gradient_tau": "Agreement with gradients",
 }
+Ran = Mapping[str, Mapping[str, int]]  # entry -> protocol -> runs, as `runs_of_entries` counts them
 LEAKING = "test-selected"  # how the footing of a leaking rule begins in a report
 
 
@@ -125,7 +126,7 @@ def verdicts(key: str, root: Path | None = None) -> Counter[str]:
 # ---------------------------------------------------------------------------------------------- studies and map
 
 
-def study_paths(review: Review, ran: Mapping[str, Mapping[str, int]], root: Path | None = None) -> pd.DataFrame:
+def study_paths(review: Review, ran: Ran, root: Path | None = None) -> pd.DataFrame:
     """A row a study: study, title, kind, read, attention, entries, published, runs, verdicts, why.
 
     Args:
@@ -152,7 +153,7 @@ def study_paths(review: Review, ran: Mapping[str, Mapping[str, int]], root: Path
     return pd.DataFrame(rows)
 
 
-def _why(study: Study, ran: Mapping[str, Mapping[str, int]], judged: Counter[str]) -> str:
+def _why(study: Study, ran: Ran, judged: Counter[str]) -> str:
     """What ends the way of a study to a verdict; empty where it has one."""
     if study.kind == "survey":
         return "a survey: it has no method"
@@ -192,7 +193,7 @@ def entries_of(review: Review, node: Node) -> tuple[str, ...]:
     return tuple(name for name, word in words.items() if review.place(node.axis, name, word) == node)
 
 
-def taxonomy(review: Review, ran: Mapping[str, Mapping[str, int]], axis: str) -> pd.DataFrame:
+def taxonomy(review: Review, ran: Ran, axis: str) -> pd.DataFrame:
     """A row a kind of one axis: kind, under, by, meaning, entries, those that ran, metrics."""
     titles = {node.key: node.title for node in review.taxonomy}
     rows = []
@@ -217,7 +218,7 @@ def taxonomy(review: Review, ran: Mapping[str, Mapping[str, int]], axis: str) ->
     return table if (table["A kind of"] != "–").any() else table.drop(columns="A kind of")
 
 
-def coverage(review: Review, ran: Mapping[str, Mapping[str, int]], root: Path | None = None) -> list[tuple[str, str]]:
+def coverage(review: Review, ran: Ran, root: Path | None = None) -> list[tuple[str, str]]:
     """What there is, and how far it is covered: (what, counts)."""
     methods = [study for study in review.studies if study.kind == "method"]
     with_entry = [study for study in methods if study.entries]
@@ -231,10 +232,7 @@ def coverage(review: Review, ran: Mapping[str, Mapping[str, int]], root: Path | 
     slips = Counter(slip.sure for _, slip in review.every_slip())
     listed = sum(study.listed for study in review.studies)
     return [
-        (
-            "Studies",
-            f"{len(review.studies)}: {listed} in the reference list, {len(review.studies) - listed} behind rows",
-        ),
+        ("Studies", f"{len(review.studies)}: {listed} in its reference list, the others behind rows of its tables"),
         ("Methods among them", f"{len(methods)}: {len(with_entry)} in the zoo, {len(with_runs)} with runs"),
         ("Their published numbers", counted({STATES[s]: cells[s] for s in STATES}) or "none"),
         ("Verdicts on those", counted(judged) or "none published yet"),
@@ -264,24 +262,34 @@ def printed(table: Table) -> pd.DataFrame:
 
 
 def claims_checked(engine: sa.Engine, spec: ProtocolSpec, table: Table) -> pd.DataFrame:
-    """What a table claims of each row, measured under one protocol for every row: claim, measure, one column a row."""
-    entries = {entry: row.name for row in table.rows for entry in row.entries}
-    own = [("", "its score", spec.metrics[0], spec.conditions[:1])]
-    asked = own + [(row.name, c.claim, c.metric, c.conditions) for row in table.rows for c in row.checks]
-    rows = []
-    for name, claim, metric, conditions in asked:
-        for condition in conditions:
-            found = queries.measured(engine, spec, metric, condition)
-            found = queries.cells(found[(found["metric"] == metric) & found["method"].isin(entries)])
-            texts = {entries[row["method"]]: interval_text(row, metric) for row in found.to_dict("records")}
-            if texts or condition == conditions[-1] and not any(r["Claim"] == f"{name}: {claim}" for r in rows):
-                told = {"Claim": f"{name}: {claim}" if name else claim, "Measure": _measure(metric, condition, texts)}
-                rows.append(told | {row.name: texts.get(row.name, NOT_MEASURED) for row in table.rows})
-    return pd.DataFrame(rows)
+    """What a table claims of its rows, measured for every row under one protocol: claim, measure, one column a row."""
+    rows = {entry: row.name for row in table.rows for entry in row.entries}
+    asked = [("score", spec.metrics[0], spec.conditions[:1])]
+    asked += [(f"{row.name}: {c.claim}", c.metric, c.conditions) for row in table.rows for c in row.checks]
+    metrics = tuple(dict.fromkeys(metric for _, metric, _ in asked))
+    cells = queries.cells(pd.concat([queries.measured(engine, spec, metrics, method=entry) for entry in rows]))
+    texts = {(c["metric"], c["condition"], rows[c["method"]]): _text(c) for c in cells.to_dict("records")}
+    there = {place[:2] for place in texts}
+    told = []
+    for claim, metric, conditions in asked:
+        found = [condition for condition in conditions if (metric, condition) in there]
+        for condition in found or [""]:
+            measure = _title(metric) + (f", {condition}" if condition else "")
+            own = {name: texts.get((metric, condition, name), NOT_MEASURED) for name in rows.values()}
+            told.append({"Claim": claim, "Measure": measure} | own)
+    return pd.DataFrame(told)
 
 
-def _measure(metric: str, condition: str, found: Mapping[str, str]) -> str:
-    return metric_title(metric) + (f", {condition}" if found else "")
+def _text(cell: Mapping) -> str:
+    """A mean with its interval, costs in the unit in which they are shown."""
+    if cell["metric"] not in cost.COSTS:
+        return interval_text(cell, cell["metric"])
+    shown = cost.of(cell["metric"])
+    return f"{cost.text({end: shown.scale * cell[end] for end in ('mean', 'low', 'high')})} {shown.unit}".strip()
+
+
+def _title(metric: str) -> str:
+    return cost.of(metric).title if metric in cost.COSTS else metric_title(metric)
 
 
 def architectures(engine: sa.Engine, table: Table) -> pd.DataFrame:

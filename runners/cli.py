@@ -26,6 +26,8 @@ from runners.options import (
 )
 from runners.output import listed, print_card, print_ranking, print_rows, ranking_rows, say, until_year
 from runners.papers_cli import papers
+from runners.reproduce_cli import reproduce
+from runners.review_cli import review
 
 app = typer.Typer(
     name="fuseboard",
@@ -41,6 +43,8 @@ app.command()(evaluate)
 app.command()(bench)
 app.command()(blend)
 app.command()(papers)
+app.command()(reproduce)
+app.command()(review)
 
 
 def main() -> None:
@@ -299,7 +303,10 @@ def ingest(
 
         print_rows(asdict(done), True)
     else:
-        print(f"{done.runs} runs with {done.records} records added, {done.skipped} were there.")
+        print(
+            f"{done.runs} runs and {done.evaluations} evaluations with {done.records} records added, "
+            f"{done.skipped} bundles were there."
+        )
     if done.failed:
         raise typer.Exit(FAILED)
 

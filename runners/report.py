@@ -1,7 +1,6 @@
 """A reproduced table as documents: Markdown, HTML, CSV, LaTeX and a manifest, all from one list of cells."""
 
 import csv
-import html
 import io
 import json
 import math
@@ -14,6 +13,7 @@ from protocols.paper import UNITS, Cell
 from protocols.spec import committed
 from protocols.verdict import INCONCLUSIVE, NOT_COMPARABLE, NOT_REPRODUCED, REPRODUCED, Judged
 from runners import bundle
+from runners.documents import escaped, html, markdown
 from runners.reproduce import TEST, Outcome, Reproduction
 
 SIGNS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", INCONCLUSIVE: "?", NOT_COMPARABLE: "–"}
@@ -43,9 +43,9 @@ def write(reproduction: Reproduction, openings: int, command: str, folder: Path)
     """
     folder.mkdir(parents=True, exist_ok=True)
     blocks = list(_blocks(reproduction, openings, command))
-    (folder / "report.md").write_text(_markdown(blocks), encoding="utf-8")
+    (folder / "report.md").write_text(markdown(blocks), encoding="utf-8")
     title = f"{reproduction.paper.short}, table {reproduction.table.id}"
-    (folder / "report.html").write_text(_html(title, blocks), encoding="utf-8")
+    (folder / "report.html").write_text(html(title, blocks), encoding="utf-8")
     (folder / "table.csv").write_text(_csv(reproduction), encoding="utf-8")
     (folder / "table.tex").write_text(_latex(reproduction), encoding="utf-8")
     (folder / "manifest.json").write_text(
@@ -74,7 +74,6 @@ def _shown(value: float, cell: Cell) -> float:
     return value / UNITS[cell.column.unit]
 
 
-# A report is a list of blocks: ("title" | "heading" | "text", words), ("list", lines), ("table", (header, rows)).
 def _blocks(reproduction: Reproduction, openings: int, command: str) -> Iterator[tuple]:
     paper, table = reproduction.paper, reproduction.table
     done = [o for o in reproduction.runnable if o.judged]
@@ -194,50 +193,6 @@ def _provenance(reproduction: Reproduction, openings: int, command: str) -> list
     return lines + [f"Differs from what the paper ran: {note}" for note in notes]
 
 
-def _markdown(blocks: list[tuple]) -> str:
-    out = []
-    for kind, content in blocks:
-        if kind == "title":
-            out.append(f"# {content}")
-        elif kind == "heading":
-            out.append(f"## {content}")
-        elif kind == "text":
-            out.append(content)
-        elif kind == "list":
-            out.append("\n".join(f"- {line}" for line in content))
-        else:
-            header, rows = content
-            lines = [header, ["---"] * len(header), *rows]
-            out.append("\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines))
-    return "\n\n".join(out) + "\n"
-
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
-table { border-collapse: collapse; display: block; overflow-x: auto; font-size: 14px }
-th, td { border: 1px solid #bbb; padding: .3rem .6rem; text-align: left; vertical-align: top }
-th { background: #f0f0f0 }
-"""
-
-
-def _html(title: str, blocks: list[tuple]) -> str:
-    say, out = html.escape, []
-    for kind, content in blocks:
-        if kind in ("title", "heading", "text"):
-            tag = {"title": "h1", "heading": "h2", "text": "p"}[kind]
-            out.append(f"<{tag}>{say(content)}</{tag}>")
-        elif kind == "list":
-            out.append("<ul>" + "".join(f"<li>{say(line)}</li>" for line in content) + "</ul>")
-        else:
-            header, rows = content
-            head = "".join(f"<th>{say(text)}</th>" for text in header)
-            body = "".join("<tr>" + "".join(f"<td>{say(text)}</td>" for text in row) + "</tr>\n" for row in rows)
-            out.append(f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>")
-    meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    head = f"<head>{meta}<title>{say(title)}</title><style>{STYLE}</style></head>"
-    return f'<!doctype html>\n<html lang="en">{head}\n<body>\n' + "\n".join(out) + "\n</body></html>\n"
-
-
 def _csv(reproduction: Reproduction) -> str:
     """One row a cell and footing; values in the unit of the table."""
     out = io.StringIO()
@@ -262,17 +217,9 @@ def _latex(reproduction: Reproduction) -> str:
     header, rows = layout(reproduction, leaking=False)
     lines = [f"% {reproduction.paper.key}, table {reproduction.table.id}: reported -> ours, 95 % interval, runs"]
     lines += [f"\\begin{{tabular}}{{l{'c' * (len(header) - 1)}}}", "\\hline"]
-    lines += [" & ".join(map(_escaped, header)) + r" \\", r"\hline"]
-    lines += [" & ".join(map(_escaped, row)) + r" \\" for row in rows]
+    lines += [" & ".join(map(escaped, header)) + r" \\", r"\hline"]
+    lines += [" & ".join(map(escaped, row)) + r" \\" for row in rows]
     return "\n".join([*lines, r"\hline", r"\end{tabular}", ""])
-
-
-LATEX = {"\\": r"\textbackslash{}", "→": r"$\rightarrow$", "±": r"$\pm$", "✓": r"\checkmark", "✗": r"$\times$"}
-LATEX |= {"–": "--", "−": "$-$"} | {sign: f"\\{sign}" for sign in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\^{}"}
-
-
-def _escaped(text: str) -> str:
-    return "".join(LATEX.get(character, character) for character in text)
 
 
 def _manifest(reproduction: Reproduction, openings: int, command: str) -> dict:

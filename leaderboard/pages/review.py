@@ -1,0 +1,205 @@
+"""The review that the zoo follows: its map, its tables recomputed, its studies, its slips, and what the runs say."""
+
+from urllib.parse import urlencode
+
+import pandas as pd
+import sqlalchemy as sa
+import streamlit as st
+
+from leaderboard import queries
+from leaderboard import review as found
+from leaderboard.forest_chart import DIFFERENCE, forest_chart, overview_rows, rows
+from leaderboard.review_document import FOREST, slip_text
+from leaderboard.session import choose, open_store, plain
+from protocols.review import AXES, Node, Review, Table, review
+from protocols.spec import ProtocolSpec
+
+PARTS = {
+    "answers": "What the runs say",
+    "map": "The map of the field",
+    "table2": "Table 2: fusion types",
+    "table3": "Table 3: architectures",
+    "table4": "Table 4: data sets and metrics",
+    "studies": "The studies",
+    "slips": "Slips",
+}
+
+
+def main() -> None:
+    engine = open_store()
+    told = review()
+    st.header("The review, recomputed")
+    st.caption(plain(f"{', '.join(told.authors)}: {told.title}."))
+    ran = found.runs_of_entries(engine)
+    show_coverage(told, ran)
+    part = choose("Show", list(PARTS), "part", PARTS.get)
+    if part == "answers":
+        show_answers(engine, told)
+    elif part == "map":
+        show_map(told, ran)
+    elif part == "studies":
+        show_studies(told, ran)
+    elif part == "slips":
+        show_slips(told)
+    else:
+        show_table(engine, told, told.table(part.removeprefix("table")))
+
+
+def show_coverage(told: Review, ran: found.Ran) -> None:
+    with st.expander("What is covered", expanded=False):
+        st.table(pd.DataFrame(found.coverage(told, ran), columns=["What", "How many"]).set_index("What"))
+
+
+def show_answers(engine: sa.Engine, told: Review) -> None:
+    answers = found.answers(engine, told)
+    st.subheader("Every question, pooled over data sets")
+    pooled = overview_rows(answers)
+    if pooled:
+        st.vega_lite_chart(forest_chart(pooled, DIFFERENCE))
+        st.caption(plain(FOREST) + " n counts data sets. An interval that reaches the edge goes on.")
+    else:
+        st.info("No question can be pooled yet: each takes runs under two protocols. Run more methods:")
+        st.code(f"fuseboard run all --protocol {told.asked.protocols[0]}", language=None)
+    grid(found.answers_table(answers))
+    st.subheader("One question")
+    by_key = {answer.question.key: answer for answer in answers}
+    answer = by_key[choose("Question", list(by_key), "question", lambda key: by_key[key].question.asks)]
+    drawn = rows(answer)
+    if drawn:
+        st.vega_lite_chart(forest_chart(drawn, DIFFERENCE))
+        st.caption("n counts runs that share seed or fold; of the pooled effect, data sets.")
+    st.markdown(f"**{plain(answer.says)}**")
+    if answer.pooled:
+        st.caption(
+            f"{answer.pooled.n} protocols; τ {100 * answer.pooled.tau2**0.5:.1f} points, I² {answer.pooled.i2:.0%}, "
+            f"p of Q {answer.pooled.q_p:.3f}, p of the pooled difference {answer.p:.3f} after Holm."
+        )
+    grid(found.effects_table([answer]).drop(columns="Question"))
+
+
+def show_map(told: Review, ran: found.Ran) -> None:
+    axis = choose("Axis", list(AXES), "axis", AXES.get)
+    left, right = st.columns([3, 2])
+    left.graphviz_chart(map_graph(told, axis, ran), width="stretch")
+    left.caption("Solid: named by the review. Dashed: added here. Grey: nothing of that kind is in the zoo.")
+    nodes = {node.key: node for node in told.nodes(axis)}
+    with right:
+        show_node(told, nodes[choose("Kind", list(nodes), "kind", lambda key: nodes[key].title)], ran)
+    with st.expander("All kinds as a table"):
+        grid(found.taxonomy(told, ran, axis))
+
+
+def map_graph(told: Review, axis: str, ran: found.Ran) -> str:
+    """The kinds of an axis as a Graphviz tree, each with its entries and runs."""
+    lines = [
+        "digraph {",
+        'rankdir=LR; bgcolor="transparent"; nodesep=0.12;',
+        'node [shape=box, style="rounded,filled", fillcolor="#F0F4F8", color="#0072B2", fontname="sans-serif"];',
+        'edge [color="#777777", arrowhead=none];',
+        f'root [label="{AXES[axis]}"];',
+    ]
+    for node in told.nodes(axis):
+        entries = found.entries_of(told, node) if axis != "challenge" else ()
+        count = sum(sum(ran.get(entry, {}).values()) for entry in entries)
+        below = f"{len(node.metrics)} metrics" if axis == "challenge" else f"{len(entries)} entries, {count} runs"
+        style = "rounded,filled" if node.by == "review" else "rounded,filled,dashed"
+        fill = "#F0F4F8" if entries or node.metrics else "#DDDDDD"
+        name = f'"{node.key}"'
+        lines.append(f'{name} [label="{node.title}\\n{below}", style="{style}", fillcolor="{fill}"];')
+        lines.append(f"{chr(34) + node.under + chr(34) if node.under else 'root'} -> {name};")
+    return "\n".join([*lines, "}"])
+
+
+def show_node(told: Review, node: Node, ran: found.Ran) -> None:
+    st.markdown(f"**{plain(node.title)}.** {plain(node.meaning)}")
+    if node.missing:
+        st.info(plain(node.missing))
+    if node.axis == "challenge":
+        st.markdown(", ".join(plain(found.metric_title(metric)) for metric in node.metrics))
+        return
+    entries = found.entries_of(told, node)
+    said = [f"{link(entry)} ({plain(found.counted(ran.get(entry, {})) or 'not run')})" for entry in entries]
+    studies = [study.short for study in told.studies if node.key in study.attention]
+    st.markdown("\n".join(f"- {line}" for line in said) or "No entry of the zoo is of this kind.")
+    if studies:
+        st.markdown(f"Studies of the review: {plain(', '.join(studies))}.")
+
+
+def link(entry: str) -> str:
+    return f"[{plain(entry)}](method?{urlencode({'method': entry})})"
+
+
+def show_table(engine: sa.Engine, told: Review, table: Table) -> None:
+    st.subheader(plain(f"Table {table.id}: {table.title}"))
+    grid(found.printed(table))
+    show_slips_of(table)
+    st.subheader("Recomputed")
+    specs = {key: spec for key, spec in queries.protocols(engine).items() if not spec.leaks}
+    if not specs:
+        st.info("No results yet. Run a method, bring its results in, and reload this page:")
+        st.code("fuseboard run all --protocol synthetic@1\nfuseboard ingest", language=None)
+    elif table.id == "3":
+        grid(found.architectures(engine, table))
+        st.caption("Score under each protocol's primary metric and condition, mean ± half width of the 95% t interval.")
+    elif table.id == "2":
+        spec = specs[choose("Protocol", list(specs), "protocol")]
+        grid(found.claims_checked(engine, spec, table))
+        st.caption("What the table claims of one kind, measured for all three, whose encoders and budget are the same.")
+    else:
+        show_measures(engine, told, specs)
+
+
+def show_slips_of(table: Table) -> None:
+    slips = [("", slip) for slip in table.slips] + [(row.name, slip) for row in table.rows for slip in row.slips]
+    with st.expander(f"Slips of this table: {len(slips)}", expanded=True):
+        st.markdown("\n".join(f"- {plain(slip_text(where, slip))}" for where, slip in slips) or "None found.")
+
+
+def show_measures(engine: sa.Engine, told: Review, specs: dict[str, ProtocolSpec]) -> None:
+    measured = {key: found.measures(engine, spec) for key, spec in specs.items()}
+    grid(found.table4(told, measured))
+    st.caption("How sure it is that a study stands behind its row is in brackets.")
+    st.subheader("What every method's modality and saliency metrics are")
+    key = choose("Protocol", list(specs), "protocol")
+    grid(measured[key])
+    if measured[key].drop(columns="Method").eq(found.NOT_MEASURED).all(axis=None):
+        st.info("No run of this protocol was evaluated yet. Evaluate a method that was run, and reload this page:")
+        st.code(f"fuseboard evaluate <method> --protocol {key}", language=None)
+    st.caption("Means over runs ± half width of the 95% t interval; a reason stands where a metric has no value.")
+
+
+def show_studies(told: Review, ran: found.Ran) -> None:
+    table = found.study_paths(told, ran)
+    grid(table)
+    st.caption("From a study to its entry in the zoo, its published numbers, our runs, and verdicts on those numbers.")
+    by_key = told.by_key
+    study = by_key[choose("Study", list(by_key), "study", lambda key: by_key[key].short)]
+    st.subheader(plain(study.title))
+    facts = {
+        "By": f"{', '.join(study.authors)}, {study.venue} {study.year}",
+        "Architecture": study.architecture,
+        "Metrics": ", ".join(study.metrics),
+        "Data sets": ", ".join(study.datasets),
+        "Strengths": "; ".join(study.strengths),
+        "Limitations": "; ".join(study.limitations),
+        "Published tables": ", ".join(f"fuseboard papers {key}" for key in study.papers),
+        "Note": study.note,
+    }
+    st.markdown("\n".join(f"- **{term}**: {plain(text)}" for term, text in facts.items() if text))
+    if study.entries:
+        st.markdown("In the zoo: " + ", ".join(map(link, study.entries)))
+    for slip in study.slips:
+        st.warning(plain(slip_text("", slip)))
+
+
+def show_slips(told: Review) -> None:
+    grid(found.slips_table(told))
+    st.caption("Certain: seen at its source. Likely: inferred. Open: could not be settled.")
+
+
+def grid(table: pd.DataFrame) -> None:
+    """A table whose texts wrap: they are sentences, not numbers."""
+    st.table(table.astype(str).map(plain).set_index(table.columns[0]))
+
+
+main()
