@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from protocols.corruptions import Condition, parse_condition
 from protocols.datasets import DATASETS, dataset
-from protocols.metrics import METRICS
+from protocols.metrics import TASK
 
 SPECS = Path(__file__).parent / "specs"
 
@@ -108,8 +108,8 @@ class ProtocolSpec(BaseModel):
     @field_validator("metrics")
     @classmethod
     def known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [m for m in value if m not in METRICS]:
-            raise ValueError(f"no metric {unknown[0]!r}. Known: {', '.join(METRICS)}")
+        if unknown := [m for m in value if m not in TASK]:
+            raise ValueError(f"no metric {unknown[0]!r} of a task. Known: {', '.join(TASK)}")
         return value
 
     @field_validator("select_on")

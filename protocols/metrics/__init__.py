@@ -73,9 +73,9 @@ METRICS = {
         Metric("attention_cells", "Effective cells", f"{ATTENTION}:effective_cells", None, (1.0, INF), "cells"),
         Metric("attention_sparsity", "Share of zero weights", f"{ATTENTION}:sparsity", None, (0.0, 1.0)),
         Metric("attention_share", "Modality share by rollout", f"{ATTENTION}:modality_share", None, (0.0, 1.0)),
-        Metric("drift", "Cross-modal saliency drift", f"{ATTENTION}:drift", None, (0.0, 1.0)),
-        Metric("drift_area", "Area of saliency drift", f"{ATTENTION}:drift_area", None, (0.0, 1.0)),
-        Metric("share_drift", "Drift of modality shares", f"{ATTENTION}:share_drift", None, (0.0, 1.0)),
+        Metric("drift", "Cross-modal saliency drift (ours, v1)", f"{ATTENTION}:drift", None, (0.0, 1.0)),
+        Metric("drift_area", "Area of saliency drift (ours, v1)", f"{ATTENTION}:drift_area", None, (0.0, 1.0)),
+        Metric("share_drift", "Drift of modality shares (ours, v1)", f"{ATTENTION}:share_drift", None, (0.0, 1.0)),
         Metric("comprehensiveness", "Comprehensiveness", f"{FAITHFULNESS}:comprehensiveness", True, (-1.0, 1.0)),
         Metric("sufficiency", "Sufficiency", f"{FAITHFULNESS}:sufficiency", False, (-1.0, 1.0)),
         Metric("deletion_auc", "Deletion AUC", f"{FAITHFULNESS}:curve_area", False, (0.0, 1.0)),
@@ -93,6 +93,10 @@ METRICS = {
         Metric("spiking_energy", "Spiking energy, an estimate", f"{COST}:spiking_energy", False, (0.0, INF), "J"),
     )
 }
+
+
+# What a protocol may name: whole-split scores and labels in, one number out.
+TASK = tuple(name for name, card in METRICS.items() if card.target.startswith("protocols.metrics.task:"))
 
 
 def metric(name: str) -> Metric:
