@@ -18,7 +18,7 @@ def cells(
     engine: sa.Engine,
     spec: ProtocolSpec,
     metrics: Sequence[str],
-    methods: Collection[str],
+    methods: Sequence[str],
     conditions: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Means with intervals of whole families of scores: what `queries.cells` gives, with their names taken apart.
@@ -30,8 +30,7 @@ def cells(
         metrics: keys of METRICS; everything that qualifies them comes along.
         conditions: None for all.
     """
-    values = queries.measured(engine, spec, tuple(metrics))
-    values = values[values["method"].isin(methods)]
+    values = queries.measured(engine, spec, tuple(metrics), method=methods)
     if conditions is not None:
         values = values[values["condition"].isin(conditions)]
     return taken_apart(queries.cells(values))

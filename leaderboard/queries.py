@@ -109,7 +109,7 @@ def measured(
     spec: ProtocolSpec,
     metric_prefix: str | Sequence[str],
     condition: str | None = None,
-    method: str | None = None,
+    method: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """What evaluations found, columns as of `seeds`; a protocol's own scores are there under every condition, too.
 
@@ -118,13 +118,14 @@ def measured(
     Args:
         metric_prefix: ``shapley`` gives ``shapley`` and ``shapley/audio``, never ``shapley_share``; or several.
         condition: None for all of them.
+        method: or several; None for all of them.
     """
     kept = _same_suite(engine, current_runs(engine, spec.key)[0])
     named = [_named(records.c.metric, metric_prefix)]
     if condition is not None:
         named.append(_among((condition,)))
     if method is not None:
-        named.append(records.c.method == method)
+        named.append(records.c.method.in_((method,) if isinstance(method, str) else method))
     return _values(engine, spec, named, kept)
 
 
