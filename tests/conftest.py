@@ -7,6 +7,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["NUMBA_DISABLE_JIT"] = "1"  # of the shap oracle: compiling takes longer than computing
 
 from pathlib import Path
 
