@@ -88,7 +88,7 @@ def forest_chart(found: Sequence[dict[str, Any]], title: str) -> dict[str, Any]:
                 "encoding": mean,
             },
             {
-                "transform": [{"calculate": "datum.row + '  ' + datum.said", "as": "told"}],
+                "transform": [{"calculate": "datum.row + '\u2003' + datum.said", "as": "told"}],
                 "mark": {"type": "text", "align": "left", "dy": -14, "fontSize": 11},
                 "encoding": {"y": y, "x": {"value": 0}, "text": {"field": "told"}, "tooltip": said},
             },

@@ -7,7 +7,6 @@ import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -180,7 +179,6 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
-@cache
 def _cards() -> dict[str, Method]:
     return {name: spec.card for name, spec in zoo.spec.entries().items()}
 
@@ -294,14 +292,14 @@ def _title(metric: str) -> str:
 
 def architectures(engine: sa.Engine, table: Table) -> pd.DataFrame:
     """Table 3 with what each architecture scores: architecture, entry, parameters, one column a protocol."""
-    rankings = {}
+    rankings, cards = {}, _cards()
     for key, spec in _fair(engine).items():
         values = queries.seeds(engine, spec, spec.metrics[0], spec.conditions[0])
         cells = queries.cells(values)
         rankings[key] = {r["method"]: interval_text(r, spec.metrics[0]) for r in cells.to_dict("records")}
     return pd.DataFrame(
         [
-            {"Architecture": row.name, "Entry": entry, "Attention of the entry": _cards()[entry].attention}
+            {"Architecture": row.name, "Entry": entry, "Attention of the entry": cards[entry].attention}
             | {key: texts.get(entry, NOT_RUN) for key, texts in rankings.items()}
             for row in table.rows
             for entry in row.entries

@@ -278,7 +278,7 @@ def random_effects(effects: Sequence[float], variances: Sequence[float], confide
     Raises:
         ValueError: for fewer than two studies or a variance that is not positive.
     """
-    from scipy.stats import chi2, t
+    from scipy.special import chdtrc, stdtrit
 
     y, v = np.asarray(effects, dtype=float), np.asarray(variances, dtype=float)
     if y.shape != v.shape or y.size < 2 or (v <= 0).any():
@@ -290,6 +290,6 @@ def random_effects(effects: Sequence[float], variances: Sequence[float], confide
     weights = 1 / (v + tau2)
     mean = float(np.average(y, weights=weights))
     error = np.sqrt(np.sum(weights * np.square(y - mean)) / ((n - 1) * weights.sum()))
-    half = float(t.ppf(0.5 + confidence / 2, n - 1) * error)
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2) * error)
     i2 = max(0.0, (q - (n - 1)) / q) if q > 0 else 0.0
-    return Pooled(mean, mean - half, mean + half, tau2, i2, float(chi2.sf(q, n - 1)), n)
+    return Pooled(mean, mean - half, mean + half, tau2, i2, float(chdtrc(n - 1, q)), n)

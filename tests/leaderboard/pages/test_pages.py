@@ -18,7 +18,7 @@ from zoo import Method, Size
 from zoo.spec import MethodSpec
 
 PAGES = Path(leaderboard.__file__).parent / "pages"
-ALL = ("ranking", "method", "robustness", "contribution", "attention", "cost", "download")
+ALL = ("ranking", "method", "robustness", "contribution", "attention", "cost", "review", "download")
 GRID = "grid-digit-noisy@1"
 METHODS, ENTRIES = zoo.METHODS, zoo.spec.entries  # before a test puts others in their place
 CARD = Method(
