@@ -24,7 +24,7 @@ def main() -> None:
     from streamlit.runtime.pages_manager import PagesManager
     from streamlit.web.cli import main as streamlit
 
-    from leaderboard import charts, export, session  # noqa: F401
+    from leaderboard import charts, clips, export, film, session  # noqa: F401
 
     # Known to Streamlit only once app.py has run: a shared link that opens first would get the pages without it.
     PagesManager.uses_pages_directory = False

@@ -6,6 +6,7 @@ import re
 import pytest
 
 import zoo.spec
+from leaderboard.contributions import score_name
 from protocols.spec import committed
 from protocols.suite import suites
 from tests.leaderboard import test_browser as plain
@@ -54,11 +55,11 @@ def test_contribution_shows_shares_with_intervals(page):
     charts(page, "mbt-small").first.wait_for()
     page.get_by_role("heading", name="Every score").scroll_into_view_if_needed()
     scores = texts(page, 0)
-    assert re.fullmatch(r"[\d.]+ ± [\d.]+ %", scores["Shapley share, label-free: audio"])
+    share = score_name("shapley_share/audio")
+    assert re.fullmatch(r"[\d.]+ ± [\d.]+ %", scores[share])
     assert scores["Fusion gain over audio_only"].startswith("20.0")
     plain.choose(page, "Condition", "audio/white_noise/-10dB")
     page.wait_for_url(re.compile("condition=audio%2Fwhite_noise%2F-10dB"))
-    share = "Shapley share, label-free: audio"
     plain.soon(lambda: texts(page, 0)[share] == scores[share], False)
 
 
@@ -67,7 +68,7 @@ def test_attention_shows_maps_drift_and_faithfulness(page):
     page.get_by_role("heading", name="Where attention goes").wait_for()
     page.get_by_role("heading", name="Does saliency say why the model decides?").wait_for()
     charts(page, "audio/white_noise, mild to severe").first.wait_for()
-    assert texts(page, 0)["Modality share by rollout: audio"] == "50.0 ± 0.0 %"
+    assert texts(page, 0)[score_name("attention_share/audio")] == "50.0 ± 0.0 %"
     box = page.get_by_role("combobox", name=re.compile("Disturbed by"))
     box.scroll_into_view_if_needed()
     page.wait_for_timeout(1000)  # its list closes when the page still scrolls under it

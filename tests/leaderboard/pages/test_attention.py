@@ -1,6 +1,8 @@
 """The page Attention as Streamlit runs it, over made-up evaluations with real names."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 import leaderboard
 import zoo.spec
 from leaderboard import store
+from leaderboard.contributions import score_name
 from protocols.spec import committed
 from protocols.suite import suites
 from tests.leaderboard.evaluated import fill
@@ -86,11 +89,11 @@ def test_the_page_shows_maps_drift_and_faithfulness_with_intervals(filled, page)
     at = page(filled)
     assert at.multiselect(key="methods").value == ["mult-paper", "mbt-small"]
     maps, drift, ranks = (frame.value for frame in at.dataframe[:3])
-    assert maps.loc["Modality share by rollout: audio", "mult-paper"] == "50.0 ± 0.0 %"
-    assert "±" in maps.loc["Attention entropy / log n: video ← audio", "mbt-small"]
-    assert drift.loc["Area of saliency drift: video, audio/white_noise", "mult-paper"] == "8.0 ± 0.0 %"
-    assert drift.loc["Cross-modal saliency drift: video, retest, clean", "mult-paper"] == "0.0 ± 0.0 %"
-    assert ranks.loc["Rank agreement with random weights: gradient", "mult-paper"] == "0.1 ± 0.0"
+    assert maps.loc[score_name("attention_share/audio"), "mult-paper"] == "50.0 ± 0.0 %"
+    assert "±" in maps.loc[score_name("attention_entropy/video<-audio"), "mbt-small"]
+    assert drift.loc[f"{score_name('drift_area/video')}, audio/white_noise", "mult-paper"] == "8.0 ± 0.0 %"
+    assert drift.loc[f"{score_name('drift/video/retest')}, clean", "mult-paper"] == "0.0 ± 0.0 %"
+    assert ranks.loc[score_name("random_tau/gradient"), "mult-paper"] == "0.1 ± 0.0"
     text = said(at)
     assert "No drift can mean a robust model, or a path between the modalities that carries nothing" in text
     assert "no better than random" in text
@@ -197,3 +200,19 @@ def test_without_an_evaluation_the_command_is_named(engine, bundles, page):
 
 def test_an_empty_store_names_the_next_command(engine, page):
     assert "fuseboard ingest" in said(page(engine))
+
+
+def test_exhibits_load_no_torch(filled):
+    """In a process of its own: others in this one may have imported it."""
+    root = Path(filled.url.database).parent
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest\n"
+        f"at = AppTest.from_file({str(PAGE)!r}, default_timeout=120)\n"
+        f"at.query_params['condition'] = {NOISE!r}\n"
+        "assert not at.run().exception\n"
+        "print('torch' in sys.modules)"
+    )
+    places = {"FUSEBOARD_DATABASE_URL": str(filled.url), "FUSEBOARD_BUNDLE_ROOT": str(root / "bundles")}
+    environment = os.environ | places | {"PYTHONPATH": str(PAGE.parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=200)
+    assert done.stdout.strip() == "False", done.stderr[-2000:]
