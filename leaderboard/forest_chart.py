@@ -118,7 +118,7 @@ def forest_svg(found: Sequence[dict[str, Any]], title: str) -> str:
         colour = BASELINE if row["kind"] == POOLED else FUSION
         r = 7 if row["kind"] == POOLED else 5
         lines += [
-            f'<text x="0" y="{y + 4}">{escape(row["row"])}: {escape(row["said"])}</text>',
+            f'<text x="0" y="{y + 4}">{escape(row["row"])}&#8195;{escape(row["said"])}</text>',
             f'<line x1="{at(row["low"]):.1f}" x2="{at(row["high"]):.1f}" y1="{y}" y2="{y}" stroke="{colour}" '
             'stroke-width="2"/>',
             f'<polygon points="{x - r:.1f},{y} {x:.1f},{y - r} {x + r:.1f},{y} {x:.1f},{y + r}" fill="{colour}"/>',

@@ -480,13 +480,18 @@ def answers_table(found: Sequence[Answer]) -> pd.DataFrame:
                 "Answer": answer.says,
                 "Difference": points_text(pooled) if pooled else "–",
                 "Protocols": pooled.n if pooled else sum(e.variance > 0 for e in answer.effects),
-                "p (Holm)": "–" if answer.p is None else f"{answer.p:.3f}",
+                "p (Holm)": "–" if answer.p is None else p_text(answer.p),
                 "τ": f"{100 * pooled.tau2**0.5:.1f}" if pooled else "–",
                 "I²": f"{100 * pooled.i2:.0f} %" if pooled else "–",
-                "p of Q": f"{pooled.q_p:.3f}" if pooled else "–",
+                "p of Q": p_text(pooled.q_p) if pooled else "–",
             }
         )
     return pd.DataFrame(rows)
+
+
+def p_text(p: float) -> str:
+    """Three decimals, and no zero that is none."""
+    return f"{p:.3f}" if p >= 0.0005 else "< 0.001"
 
 
 def points_text(found: Effect | Pooled) -> str:

@@ -72,7 +72,7 @@ def show_answers(engine: sa.Engine, told: Review) -> None:
     if answer.pooled:
         st.caption(
             f"{answer.pooled.n} protocols; τ {100 * answer.pooled.tau2**0.5:.1f} points, I² {answer.pooled.i2:.0%}, "
-            f"p of Q {answer.pooled.q_p:.3f}, p of the pooled difference {answer.p:.3f} after Holm."
+            f"p of Q {found.p_text(answer.pooled.q_p)}, p of the pooled difference {found.p_text(answer.p)} after Holm."
         )
     grid(found.effects_table([answer]).drop(columns="Question"))
 
