@@ -206,8 +206,13 @@ def _row(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
         "created": manifest["created"],
         "source": manifest["code"],
         "comparison": _hash(protocol, manifest["data"]["fingerprint"]),
-        "variant": _hash(method, manifest["code"]),
+        "variant": _hash(_said(method), manifest["code"]),
     }
+
+
+def _said(method: dict[str, Any]) -> dict[str, Any]:
+    """What a spec says that can move a number: no label, and nothing that a later version could have left open."""
+    return {name: value for name, value in method.items() if name != "label" and value is not None}
 
 
 def _records(manifest: dict[str, Any], row: dict[str, Any], folder: Path) -> list[dict[str, Any]]:

@@ -48,7 +48,10 @@ class Ranking:
 
 
 def protocols(engine: sa.Engine) -> dict[str, ProtocolSpec]:
-    """Every protocol that was run, by key: as committed, else as the manifest of its newest run tells it."""
+    """Every protocol that was run, by key: as committed, else as the manifest of its newest run tells it.
+
+    Without replicas that choose on the test part: they explain a gap in a report, and never rank.
+    """
     found = {}
     for key in _frame(engine, sa.select(runs.c.protocol).distinct())["protocol"]:
         if key in committed():
@@ -59,7 +62,8 @@ def protocols(engine: sa.Engine) -> dict[str, ProtocolSpec]:
         # Not validated: a board still shows a protocol whose fields have changed since.
         found[key] = ProtocolSpec.model_construct(**told)
     place = {key: index for index, key in enumerate(committed())}
-    return {key: found[key] for key in sorted(found, key=lambda key: (place.get(key, len(place)), key))}
+    ranked = (key for key, spec in found.items() if not spec.leaks)
+    return {key: found[key] for key in sorted(ranked, key=lambda key: (place.get(key, len(place)), key))}
 
 
 def metrics(engine: sa.Engine, spec: ProtocolSpec) -> list[str]:

@@ -376,6 +376,9 @@ def _board(found, protocol: str | None, metric: str | None, condition: str | Non
 
     engine = store.connect(found.database_url)
     present = queries.protocols(engine)
+    if protocol is not None and load(protocol).leaks:
+        say(f"{protocol} chooses on the test part: its numbers stand in reports (fuseboard reproduce) and never rank.")
+        raise typer.Exit(WRONG_INPUT)
     if protocol is not None and protocol not in present:
         say(f"No results for {load(protocol).key} yet. Run: fuseboard run <method> --protocol {protocol}")
         raise typer.Exit(WRONG_INPUT)

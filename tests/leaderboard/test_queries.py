@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +7,7 @@ from scipy import stats
 
 import zoo.spec
 from leaderboard import queries, store
+from protocols.spec import ProtocolSpec
 from zoo import Method
 from zoo.spec import MethodSpec
 
@@ -113,6 +116,28 @@ def test_unimodal_baselines_are_marked(engine, bundles, spec):
     table = queries.ranking(engine, spec, "accuracy", "clean").table.set_index("method")
     assert table["unimodal"].to_dict() == {"audio": True, "clear": False}
     assert table.loc["audio", "title"] == "Audio"
+
+
+def test_a_replica_that_selects_on_test_is_on_no_board(engine, bundles, spec):
+    leaking = ProtocolSpec.model_validate(
+        spec.model_dump(mode="json") | {"name": "replica", "select_on": "test", "replica_of": "a-paper"}
+    )
+    bundles.add("late-test", 0, 0.9, spec=leaking)
+    bundles.add("late-test", 0, 0.5, spec=spec)
+    store.ingest(engine, bundles.root)
+    assert list(queries.protocols(engine)) == [spec.key]
+
+
+def test_labels_and_fields_of_a_later_version_part_no_runs(engine, bundles, spec):
+    """A spec that says the same is the same, whichever version of the zoo wrote its manifest."""
+    for seed, later in ((0, {}), (1, {"remedy": None, "label": {"title": "Late", "evidence": None}})):
+        folder = bundles.add("late-test", seed, 0.5, spec=spec)
+        told = json.loads((folder / "manifest.json").read_text())
+        told["method"] |= later
+        (folder / "manifest.json").write_text(json.dumps(told))
+    store.ingest(engine, bundles.root)
+    kept, set_aside = queries.current_runs(engine, spec.key)
+    assert (len(kept), set_aside) == (2, 0)
 
 
 def test_other_data_are_never_on_one_board(engine, bundles, spec):
