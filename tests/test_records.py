@@ -38,7 +38,6 @@ NOT_YET: dict[str, set[str]] = {
         "mmuu_sa",
         "mmmu_ba-code",
         "sc_lstm",
-        "h_lstm",
         "catf_lstm-code",
     },
 }
