@@ -105,9 +105,9 @@ def show_exhibits(
             show_exhibit(name, *shown[name][example], spec, kind, clip)
     st.caption(
         "Heat is relative to the step of most weight of the same method, so compare where it lies, not how strong it "
-        "is. Attention weights tell where a model reads, not what it does with what it read: see the faithfulness "
-        "further down. A method keeps examples from all parts of the test set, where it can those that it gets right "
-        "under the first condition."
+        "is; heat everywhere is saliency that is spread evenly. Attention weights tell where a model reads, not what "
+        "it does with what it read: see the faithfulness further down. A method keeps examples from all parts of the "
+        "test set, where it can those that it gets right under the first condition."
     )
 
 
@@ -233,22 +233,23 @@ def show_maps(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen: Seq
     modalities = [m for m in MODALITIES if m in spec.modalities]
     left, right = st.columns(2)
     with left:
-        if share.empty:
-            why = queries.undefined(engine, spec, "attention_share")
-            reasons = dict.fromkeys(why.loc[why["method"].isin(chosen), "reason"])
-            st.caption(plain(f"No share of each modality by rollout: {'; '.join(reasons)}."))
-        else:
+        if len(share):
             rows = points(share, row="method", group="of")
-            st.vega_lite_chart(dots(rows, "attention_share", "share by rollout", present, modalities, domain=(0, 1)))
+            sharing = [name for name in present if name in set(share["method"])]
+            st.vega_lite_chart(dots(rows, "attention_share", "share by rollout", sharing, modalities, domain=(0, 1)))
             st.caption(
                 "Share of each modality in the attention that reaches the output, rolled out over all layers, self and "
                 "cross attention together. It follows weights only: values and residuals of another size can undo it."
             )
+        why = queries.undefined(engine, spec, "attention_share")
+        why = why[why["method"].isin(chosen) & (why["condition"] == condition)]
+        for name, reason in dict(zip(why["method"], why["reason"], strict=True)).items():
+            st.caption(plain(f"{name} has no share by rollout: {reason.rstrip('.')}."))
     with right:
         if len(entropy):
             links = sorted(map(link_name, set(entropy["of"])))
             rows = points(entropy.assign(link=entropy["of"].map(link_name)), row="link", group="method")
-            st.vega_lite_chart(dots(rows, "attention_entropy", "entropy / log n", links, present))
+            st.vega_lite_chart(dots(rows, "attention_entropy", "entropy / log n", links, present, family=chosen))
             st.caption(
                 "Entropy of the rows of each map, query ← key: 100 % is attention that is spread evenly, and so "
                 "chooses nothing; 0 % is all weight on one step."
@@ -278,7 +279,7 @@ def show_drift(engine: sa.Engine, spec: ProtocolSpec, suite: Suite, chosen: Sequ
     severities = list(suite.sweeps[sweep])
     curves = curves.assign(severity=curves["condition"].str.removeprefix(f"{sweep}/"))
     own = curves[(curves["of"] == modality) | ((curves["of"] == disturbed) & (curves["detail"] == "same"))]
-    show_drift_curves(own, severities, [name for name in chosen if name in set(own["method"])], modality, sweep)
+    show_drift_curves(own, severities, chosen, modality, sweep)
     sums = found[(found["base"] != "drift") & found["condition"].isin([sweep, *conditions])]
     sums = sums.sort_values("condition", key=lambda names: names.map([sweep, *conditions].index), kind="stable")
     again = found[(found["base"] == "drift") & found["detail"].str.endswith("retest")]
@@ -286,8 +287,9 @@ def show_drift(engine: sa.Engine, spec: ProtocolSpec, suite: Suite, chosen: Sequ
 
 
 def show_drift_curves(
-    own: pd.DataFrame, severities: Sequence[str], present: Sequence[str], modality: str, sweep: str
+    own: pd.DataFrame, severities: Sequence[str], chosen: Sequence[str], modality: str, sweep: str
 ) -> None:
+    present = [name for name in chosen if name in set(own["method"])]
     rows = points(own[own["detail"].isin(CONTROLS)], at="severity", method="method", control="detail")
     rows = [row | {"control": CONTROLS[row["control"]]} for row in rows]
     across = f"{sweep}, mild to severe"
@@ -295,7 +297,7 @@ def show_drift_curves(
     if together:
         names = [name for name in present if any(row["group"] == name for row in together)]
         st.vega_lite_chart(
-            lines(together, "drift", f"drift of {modality}", severities, names, across=across, family=present)
+            lines(together, "drift", f"drift of {modality}", severities, names, across=across, family=chosen)
         )
     top = max([row["high"] or row["mean"] for row in rows], default=1)
     all_of_them = list(CONTROLS.values())
