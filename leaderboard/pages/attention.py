@@ -353,7 +353,7 @@ def show_table(said: list[tuple[str, str, str]], chosen: Sequence[str]) -> None:
     if said:
         present = [name for name in chosen if name in {method for _, method, _ in said}]
         table = scores_table(said, present)
-        st.dataframe(table, height=height(table, 40))
+        st.dataframe(table, height=height(table, 60))
 
 
 def show_undefined(engine: sa.Engine, spec: ProtocolSpec, chosen: Sequence[str]) -> None:

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 import streamlit as st
 
 from leaderboard import contributions, queries
-from leaderboard.contributions import by_main_rule, cells
-from leaderboard.figures import interval_text, metric_title
+from leaderboard.contributions import by_main_rule, cells, score_name
+from leaderboard.figures import interval_text, metric_title, value_text
 from leaderboard.interval_charts import dots, heat_map, lines, points
 from leaderboard.score_tables import height, reasons_table, scores_table, texts
 from leaderboard.session import choose, choose_several, open_store, plain, require_evaluation, require_protocols
@@ -216,13 +216,28 @@ def show_scores(here: pd.DataFrame, gain: pd.DataFrame, spec: ProtocolSpec, cond
         (f"Fusion gain over {over}", row["method"], interval_text(row, spec.metrics[0]))
         for row in gain[gain["method"].isin(chosen)].to_dict("records")
     ]
-    said += texts(here[~here["detail"].str.startswith("class=")], TABLE, but=condition)
+    said += with_floors(here[~here["detail"].str.startswith("class=")], condition)
     table = scores_table(said, chosen)
-    st.dataframe(table, height=height(table, 40))
+    st.dataframe(table, height=height(table, 60))
     st.caption(
         "Mean ± half width of the 95% t interval over runs; a dash has its reason at the end of the page. The fusion "
-        "gain is paired run by run with the best entry that was trained on one modality alone."
+        "gain is paired run by run with the best entry that was trained on one modality alone. In brackets: what PID "
+        "finds in shuffled predictions, where nothing is to be found."
     )
+
+
+def with_floors(here: pd.DataFrame, condition: str) -> list[tuple[str, str, str]]:
+    """Texts of the scores; one that has a floor, the same of shuffled predictions, has it in brackets."""
+    shuffled = here["metric"].str.endswith("/shuffled")
+    floors = here[shuffled].assign(metric=here["metric"].str.removesuffix("/shuffled"))
+    told = {
+        (score_name(row["metric"]), row["method"]): f" ({value_text(row['mean'], row['metric'])})"
+        for row in floors.to_dict("records")
+    }
+    return [
+        (score, method, text + told.get((score, method), ""))
+        for score, method, text in texts(here[~shuffled], TABLE, but=condition)
+    ]
 
 
 def show_imbalance(
@@ -247,7 +262,7 @@ def show_imbalance(
     ]
     said += texts(found[found["condition"].isin([at, "clean"])], IMBALANCE, but=at)
     table = scores_table(said, chosen)
-    st.dataframe(table, height=height(table, 40))
+    st.dataframe(table, height=height(table, 60))
     st.caption(
         "Under-optimisation: accuracy of the entry trained on the modality alone, less the accuracy of that modality "
         "inside the method, paired run by run; positive where joint training left it behind. A discrepancy ratio "

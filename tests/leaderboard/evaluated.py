@@ -36,6 +36,7 @@ def contribution(
         pid = ["pid/redundant", "pid/synergistic", *(f"pid/unique/{m}" for m in modalities)]
         if len(modalities) == 2:
             joint |= {name: 0.2 + 0.02 * rng.standard_normal() for name in pid}
+            joint |= {f"{name}/shuffled": 0.05 for name in pid}
         else:
             joint |= dict.fromkeys(pid, f"defined for two modalities; the model uses {len(modalities)}.")
         found |= {(condition, name): number for name, number in joint.items()}
