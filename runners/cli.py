@@ -372,11 +372,11 @@ def export(
 def _board(found, protocol: str | None, metric: str | None, condition: str | None, as_json: bool) -> None:
     """The ranking of one protocol, or of each that has results."""
     from leaderboard import queries, store
-    from protocols.spec import load
+    from protocols.spec import committed, load
 
     engine = store.connect(found.database_url)
     present = queries.protocols(engine)
-    if protocol is not None and load(protocol).leaks:
+    if protocol in committed() and committed()[protocol].leaks:
         say(f"{protocol} chooses on the test part: its numbers stand in reports (fuseboard reproduce) and never rank.")
         raise typer.Exit(WRONG_INPUT)
     if protocol is not None and protocol not in present:

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.browser
 GRID = "grid-digit-noisy@1"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MULT_COST = ("91.0 ± 2.5 %", "9.10 ± 0.25")  # accuracy on clean input, milliseconds
+INTERVAL = re.compile(r"\d ± \d")
 QUIET = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -281,3 +282,21 @@ def test_cost_shows_measured_values_with_intervals(evaluated_page):
     soon(lambda: (column(page, 1)[0], column(page, 2)[0], column(page, 5)[0]), ("mult-paper", *MULT_COST))
     choose(page, "Cost", "Throughput (examples/s)")
     page.get_by_text("Better is right and up").wait_for()
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Address of a board that opens on the results which come with the package, as a fresh clone does."""
+    root = tmp_path_factory.mktemp("published") / "bundles"
+    shutil.copytree(store.records_root(), root)
+    with served(root) as address:
+        yield address
+
+
+@pytest.mark.parametrize("name", ["robustness", "contribution", "attention", "cost"])
+def test_a_fresh_clone_shows_measured_values_with_intervals(browser, published, name):
+    with opened(browser, published) as page:
+        page.goto(f"{page.board}/{name}?protocol={GRID}")
+        page.get_by_test_id("stVegaLiteChart").first.locator("svg.marks").wait_for(timeout=120_000)
+        page.get_by_text(INTERVAL).first.wait_for(state="attached")
+        assert page.get_by_text("late_fusion").count()
