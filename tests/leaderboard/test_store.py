@@ -170,7 +170,7 @@ def test_processes_that_ingest_at_once_agree(database_url, bundles):
     workers = [context.Process(target=_ingest, args=(database_url, bundles.root, barrier, answers)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    found = [answers.get(timeout=60) for _ in workers]
+    found = [answers.get(timeout=120) for _ in workers]
     for worker in workers:
         worker.join(timeout=30)
     assert all(isinstance(answer, store.Ingested) for answer in found), found
