@@ -16,6 +16,7 @@ from runners.options import (
     FAILED,
     INTERRUPTED,
     WRONG_INPUT,
+    Backend,
     BundleRoot,
     CacheRoot,
     Cluster,
@@ -186,7 +187,7 @@ def run(
     methods: Annotated[list[str], typer.Argument(help="Methods, presets or YAML files; 'all' for every ranked one.")],
     protocol: Annotated[str, typer.Option(help="name@version, or a YAML file of your own.")],
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds; the protocol's own number when not given.")] = None,
-    backend: Annotated[str, typer.Option(help="serial, or ray: one task a run, on all cores.")] = "serial",
+    backend: Backend = "serial",
     evaluate: Annotated[bool, typer.Option(help="Measure every finished run by the protocol's suite too.")] = True,
     data_root: DataRoot = None,
     cache_root: CacheRoot = None,
@@ -207,11 +208,6 @@ def run(
 
     found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
     spec, chosen = load(protocol), _specs(methods)
-    from runners.cluster import BACKENDS
-
-    if backend not in BACKENDS:
-        say(f"Error: no backend {backend!r}. Known: {', '.join(BACKENDS)}.")
-        raise typer.Exit(WRONG_INPUT)
     from runners.console import each
     from runners.trial import plan
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,7 @@ from protocols.presentation import Presenter
 from protocols.spec import ProtocolSpec
 from protocols.suite import Suite, suite_of
 from runners import bundle
+from runners.device import on_device
 from runners.experiment import Experiment, code_of
 from runners.settings import Settings
 from runners.trial import circumstances, divided, new_model, used
@@ -34,7 +35,6 @@ FOLDER = "evaluation"  # in the bundle of the run
 SCORES = "scores.npz"  # what the model said under every condition; new metrics are computed from it
 SHORTEST = 4  # digits of a run id that a person must give
 SAME = 1e-4  # largest difference of a score from the run's own, relative to the largest score
-OnFamily = Callable[[str], None]
 
 
 class EvaluationError(ValueError):
@@ -89,12 +89,11 @@ def find_runs(root: Path, names: list[str], protocol: str | None) -> list[Path]:
     return completed
 
 
-def evaluate_run(folder: Path, settings: Settings, on_family: OnFamily = lambda name: None) -> Path:
+def evaluate_run(folder: Path, settings: Settings) -> Path:
     """Measure one finished run and write what was found beside its bundle's files, whole or not at all.
 
     Args:
         folder: of a completed bundle, with its weights.
-        on_family: called with each family of metrics as it begins.
 
     Raises:
         EvaluationError: if the weights are not there, or the model, the data or the code no longer give
@@ -111,12 +110,10 @@ def evaluate_run(folder: Path, settings: Settings, on_family: OnFamily = lambda 
     findings, seconds, keep = [], {}, _kept(place, suite)
     _same_scores(folder, spec, subject, presenter)
     for name, target in FAMILIES.items():
-        on_family(name)
         started = time.process_time()
         findings += _measure(name, target, subject, presenter, suite, keep)
         seconds[name] = round(time.process_time() - started, 3)
     findings.append(_ogr(folder, len(presenter.part.labels)))
-    on_family("exhibits")
     started = time.process_time()
     exhibits = import_module("protocols.measuring.faithfulness").exhibits(subject, presenter, suite)
     seconds["exhibits"] = round(time.process_time() - started, 3)
@@ -185,18 +182,11 @@ def _opened(
         for parameter in model.parameters():
             parameter.requires_grad_(False)  # gradients are only asked of inputs
 
-        def on_device(function):
-            def called(inputs, masks):
-                placed = ({m: x.to(device) for m, x in streams.items()} for streams in (inputs, masks))
-                return function(*placed)
-
-            return called
-
         heads = head_scores(model)
         return Subject(
-            predict=on_device(model),
+            predict=on_device(model, device),
             model=model,
-            heads=on_device(heads) if heads else None,
+            heads=on_device(heads, device) if heads else None,
             recorder=record_attention,
             untrained=lambda: subject(trained=False),
             modalities=tuple(features),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from runners.indexing import ingest
-from runners.options import FAILED, BundleRoot, CacheRoot, Cluster, DatabaseUrl, DataRoot, Json
+from runners.options import FAILED, Backend, BundleRoot, CacheRoot, Cluster, DatabaseUrl, DataRoot, Json
 from runners.output import print_rows, say
 
 
@@ -17,7 +17,7 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Only print the scores under this condition of the suite; may be given again."),
     ] = None,
-    backend: Annotated[str, typer.Option(help="serial, or ray: one task a run, on all cores.")] = "serial",
+    backend: Backend = "serial",
     data_root: DataRoot = None,
     cache_root: CacheRoot = None,
     bundle_root: BundleRoot = None,
@@ -56,11 +56,7 @@ def evaluate(
 
 
 def measure_all(folders: list[Path], found, backend: str) -> list[dict]:
-    """Evaluate finished runs, draw them, and tell what became of each.
-
-    Raises:
-        SettingsError: for a backend that does not exist.
-    """
+    """Evaluate finished runs, draw them, and tell what became of each."""
     from runners.cluster import measure
     from runners.console import done_of
 

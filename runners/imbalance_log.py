@@ -9,7 +9,6 @@ import csv
 import math
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from protocols.measuring.imbalance import each_alone, head_scores
 from protocols.metrics import Undefined
 from protocols.metrics.imbalance import discrepancy_ratio, inside
 from protocols.presentation import Presenter, Streams, score
+from runners.device import on_device
 from zoo.remedies.heads import head_scores as scores_of_heads
 
 FILE = "imbalance.csv"
@@ -94,11 +94,11 @@ class ImbalanceLog:
         conditions = training_conditions(self._part.spec, [self._part.examples.ids[i] for i in self._part.index], DRAW)
         streams = {m: self._part.sequences(m, conditions, DRAW) for m in self._modalities}
         alone = {
-            m: score(self._on_device(self._model), _of(left, rows), self._size)
+            m: score(on_device(self._model, self._device), _of(left, rows), self._size)
             for m, left in each_alone(Presenter(self._part), streams).items()
         }
         heads = scores_of_heads(self._model)
-        by = alone if heads is None else head_scores(self._on_device(heads), _of(streams, rows), self._size)
+        by = alone if heads is None else head_scores(on_device(heads, self._device), _of(streams, rows), self._size)
         try:
             ratios = discrepancy_ratio(by, labels)
         except Undefined:
@@ -114,13 +114,6 @@ class ImbalanceLog:
         rows = [i * len(part) // count for i in range(count)]
         labels = [part.examples.labels[part.index[r]] for r in rows]
         return rows, np.concatenate(labels) if part.examples.per_step else np.array(labels)
-
-    def _on_device(self, function: Callable) -> Callable:
-        def called(inputs, masks):
-            device = self._device
-            return function({m: x.to(device) for m, x in inputs.items()}, {m: k.to(device) for m, k in masks.items()})
-
-        return called
 
 
 def _of(streams: Streams, rows: list[int]) -> Streams:

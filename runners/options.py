@@ -13,6 +13,19 @@ BundleRoot = Annotated[Path | None, typer.Option(help="Folder of result bundles.
 DatabaseUrl = Annotated[str | None, typer.Option(help="SQLite or PostgreSQL URL of the index.")]
 TrackingUrl = Annotated[str | None, typer.Option(help="MLflow tracking store, or 'off'.")]
 Cluster = Annotated[str | None, typer.Option(help="Ray cluster: 'local', 'auto' or an address.")]
+
+
+def _known(backend: str) -> str:
+    from runners.cluster import BACKENDS
+    from runners.output import say
+
+    if backend not in BACKENDS:
+        say(f"Error: no backend {backend!r}. Known: {', '.join(BACKENDS)}.")
+        raise typer.Exit(WRONG_INPUT)
+    return backend
+
+
+Backend = Annotated[str, typer.Option(help="serial, or ray: one task a run, on all cores.", callback=_known)]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from runners.options import FAILED, WRONG_INPUT, BundleRoot, CacheRoot, Cluster, DataRoot, Json, TrackingUrl
+from runners.options import FAILED, WRONG_INPUT, Backend, BundleRoot, CacheRoot, Cluster, DataRoot, Json, TrackingUrl
 from runners.output import print_rows, say
 
 
@@ -14,7 +14,7 @@ def reproduce(
     table: Annotated[str, typer.Option(help="Its number, or the id of one part, e.g. 1 or 1-mosi.")],
     rows: Annotated[list[str] | None, typer.Option(help="Only rows whose name contains this; may be repeated.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each cell; one is never a verdict.")] = 5,
-    backend: Annotated[str, typer.Option(help="serial, or ray: one task a run, on all cores.")] = "serial",
+    backend: Backend = "serial",
     out: Annotated[Path | None, typer.Option(help="Folder for reports; .fuseboard/reports by default.")] = None,
     data_root: DataRoot = None,
     cache_root: CacheRoot = None,
@@ -33,11 +33,6 @@ def reproduce(
 
     found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
     told = paper(key)
-    from runners.cluster import BACKENDS
-
-    if backend not in BACKENDS:
-        say(f"Error: no backend {backend!r}. Known: {', '.join(BACKENDS)}.")
-        raise typer.Exit(WRONG_INPUT)
     parts = told.chosen(table)
     ready = [part for part in parts if part.coverage()["now"]]
     if not ready:

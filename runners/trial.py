@@ -26,6 +26,7 @@ from protocols.record import Record, to_jsonl
 from protocols.spec import ProtocolSpec
 from protocols.split import SPLITS, read_split
 from runners import bundle
+from runners.device import on_device
 from runners.experiment import Experiment, describe, numeric_code
 from runners.imbalance_log import ImbalanceLog
 from runners.replica import SelectionOnTest
@@ -277,9 +278,7 @@ def _test_selection(model, division: Division, modalities, experiment: Experimen
     def score() -> float:
         model.to(device).eval()
         scores = score_items(
-            lambda inputs, masks: model(
-                {m: x.to(device) for m, x in inputs.items()}, {m: x.to(device) for m, x in masks.items()}
-            ),
+            on_device(model, device),
             test,
             modalities,
             spec.budget.batch_size,
@@ -296,7 +295,6 @@ def _evaluate(model, test: Part, modalities, experiment: Experiment, ready: Path
     import pyarrow as pa
     from pyarrow import parquet
 
-    device = torch.device(experiment.device)
     model.eval()
     identity = {
         "method": experiment.method.name,
@@ -309,8 +307,10 @@ def _evaluate(model, test: Part, modalities, experiment: Experiment, ready: Path
         "created": bundle.now(),
     }
 
+    placed = on_device(model, torch.device(experiment.device))
+
     def predict(inputs: dict[str, torch.Tensor], masks: dict[str, torch.Tensor]) -> torch.Tensor:
-        scores = model({m: x.to(device) for m, x in inputs.items()}, {m: x.to(device) for m, x in masks.items()})
+        scores = placed(inputs, masks)
         if not torch.isfinite(scores).all():
             raise Diverged("a test score is not finite.")
         return scores
