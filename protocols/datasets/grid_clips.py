@@ -1,11 +1,8 @@
 """GRID clips: what a name and an alignment say, and the pixels and samples that are kept of the media."""
 
-import multiprocessing
 import os
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,30 +128,11 @@ def read_clip(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_clips(paths: list[Path], progress: Progress) -> Iterator[dict[str, np.ndarray]]:
-    """``read_clip`` of each path, in order, by as many processes as there are cores."""
-    workers = min(os.cpu_count() or 1, len(paths) // 16)
-    if workers < 2:  # starting processes would cost more than it saves
-        yield from map(read_clip, progress(paths, "Decoding GRID"))
-        return
-    # spawn: a fork could copy a lock that a thread of the caller holds
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool_of_workers:
+    """``read_clip`` of each path, in order, by as many threads as there are cores: FFmpeg and numpy free them."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         try:
-            results = pool_of_workers.map(read_clip, paths, chunksize=4)
+            results = threads.map(read_clip, paths)
             for _ in progress(paths, "Decoding GRID"):
                 yield next(results)
-        except BrokenProcessPool:
-            raise DataError(
-                "A process that decoded GRID was ended from outside, for want of memory perhaps. Call again."
-            ) from None
         finally:
-            pool_of_workers.shutdown(wait=False, cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Workers of a killed parent would wait for work for ever."""
-
-    def wait():
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+            threads.shutdown(wait=False, cancel_futures=True)
