@@ -90,9 +90,8 @@ def data_prepare(
 
     spec, found = load(protocol), Settings.resolve(data_root=data_root, cache_root=cache_root)
     examples = load_examples(spec, found.data_root, found.cache_root, each)
-    parts = read_split(
-        split_path(spec, found.data_root), examples.ids, folds=spec.folds, fold=1 if spec.folds else None
-    )
+    path = split_path(spec, found.data_root, found.cache_root, examples.ids)
+    parts = read_split(path, examples.ids, folds=spec.folds, fold=1 if spec.folds else None)
     rows = []
     for modality, stream in examples.streams.items():
         steps = [len(stream.features(stream.raw(i))) for i in np.concatenate(list(parts.values()))[:100]]

@@ -19,6 +19,7 @@ import torch
 import zoo
 from protocols.batches import Division, Part
 from protocols.datasets import Progress, dataset
+from protocols.datasets.own_splits import write_split
 from protocols.evaluation import evaluate, score_items
 from protocols.examples import Examples
 from protocols.metrics import metric
@@ -52,11 +53,22 @@ def load_examples(spec: ProtocolSpec, data_root: Path, cache_root: Path, progres
     return dataset(name).load(data_root, cache_root, spec.target, dict(spec.inputs), progress, **brought)
 
 
-def split_path(spec: ProtocolSpec, data_root: Path) -> Path:
-    """The split file: ours, or the one that came with data of one's own."""
-    _, _, folder = spec.dataset.partition("/")
+def split_path(spec: ProtocolSpec, data_root: Path, cache_root: Path, ids: tuple[str, ...]) -> Path:
+    """The split file: ours, the one that came with data of one's own, or what the data set's own lists say.
+
+    Args:
+        ids: of the examples, for lists that are written here as a file in the cache.
+
+    Raises:
+        DataError: if the data set's own lists are not what they should be.
+    """
+    name, _, folder = spec.dataset.partition("/")
     root = data_root / folder / "splits" if folder else SPLITS
-    return root / f"{spec.split}.csv"
+    path = root / f"{spec.split}.csv"
+    if not folder and not path.is_file() and hasattr(dataset(name), "split"):
+        parts = dataset(name).split(data_root, spec.split.rpartition("/")[2], ids)
+        return write_split(cache_root / "splits" / f"{spec.split}.csv", parts, folds=spec.folds is not None)
+    return path
 
 
 def plan(
@@ -78,7 +90,7 @@ def plan(
     examples = load_examples(spec, settings.data_root, settings.cache_root, progress)
     taking, unaligned = _taking(taking, spec, examples.aligned)  # data of one's own tell only when read
     skipped |= unaligned
-    path = split_path(spec, settings.data_root)
+    path = split_path(spec, settings.data_root, settings.cache_root, examples.ids)
     runs = spec.runs(seeds)
     read_split(path, examples.ids, folds=spec.folds, fold=runs[0][1])  # refuse a bad split before the first run
     shared = {
@@ -146,7 +158,8 @@ def divided(spec_json: str, fold: int | None, data_root: Path, cache_root: Path)
     """Shared by the runs of one process that follow each other on the same data."""
     spec = ProtocolSpec.model_validate_json(spec_json)
     examples = load_examples(spec, data_root, cache_root)
-    parts = read_split(split_path(spec, data_root), examples.ids, folds=spec.folds, fold=fold)
+    path = split_path(spec, data_root, cache_root, examples.ids)
+    parts = read_split(path, examples.ids, folds=spec.folds, fold=fold)
     return examples, Division(spec, examples, parts)
 
 

@@ -4,7 +4,9 @@ A data set's module holds
 
 - ``CARD``: home, licence, citation, expected counts and files (a ``Card``);
 - ``check(root) -> list[str]``: one sentence for each thing that is missing or wrong, empty if all is well;
-- ``load(root, cache, target, inputs, progress) -> Examples``: decodes into ``cache`` where decoding is slow.
+- ``load(root, cache, target, inputs, progress) -> Examples``: decodes into ``cache`` where decoding is slow;
+- where the lists of a split came with the data, ``split(root, name, ids) -> {id: part or fold}``: a protocol names it
+  ``<data set>/<name>``, and no file in ``protocols/splits`` has that name.
 
 ``root`` is the folder that the data-root setting names; a data set lives in ``root / CARD.folder``.
 """
