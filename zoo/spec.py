@@ -1,12 +1,12 @@
 """MethodSpec: the YAML that a person writes to say which method, with which settings."""
 
 import re
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -21,8 +21,11 @@ from pydantic import (
 
 import zoo
 from zoo import EVIDENCE, MODALITIES, STAGES, Method
+from zoo.guarded_yaml import Document, Place, YamlError, parse, read_text, shown
 from zoo.parts.architecture import at_least
+from zoo.parts.architecture import read as read_architecture
 from zoo.remedies.keys import NamedRemedy
+from zoo.signatures import settings_of
 
 SPECS = Path(__file__).parent / "specs"
 
@@ -154,23 +157,132 @@ def load(name: str) -> MethodSpec:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise SpecError(f"No method, preset or file {name!r}.{hint} Known: {', '.join(known)}.")
     try:
-        return MethodSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise SpecError(f"{path}: not YAML: {error}") from None
+        text = read_text(path)
+    except YamlError as error:
+        raise SpecError(str(Problem("", error.message, error.line).at(path))) from None
+    spec, problems = read(text)
+    if spec is None:
+        raise SpecError("\n".join(str(problem.at(path)) for problem in problems))
+    return spec
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a spec.
+
+    Args:
+        field: dotted path, such as ``settings.heads``; empty for the whole.
+        message: what came, what is accepted, the nearest name.
+        line: from 1; None where the fault is of the whole file.
+        file: as the person named it, where there is one.
+    """
+
+    field: str
+    message: str
+    line: int | None
+    file: str = ""
+
+    def at(self, path: Path | str) -> "Problem":
+        """The same, in a file."""
+        return replace(self, file=str(path))
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line) if part)
+        return ": ".join(part for part in (place, self.field, self.message) if part)
+
+
+def read(text: str) -> tuple[MethodSpec | None, list[Problem]]:
+    """A spec from YAML, or what is wrong with it; settings are left to `check`."""
+    try:
+        document = parse(text)
+    except YamlError as error:
+        return None, [Problem(_dotted(error.path), error.message, error.line)]
+    try:
+        return MethodSpec.model_validate(document.data), []
     except ValidationError as error:
-        raise SpecError(f"{path}: {explain(error, MethodSpec)}") from None
+        return None, list(_explained(error, document))
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Pydantic's findings in one line: field, what came, what is accepted, the nearest name."""
-    said = []
-    for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"]) or "top level"
-        if item["type"] == "extra_forbidden":
-            known = list(model.model_fields)
-            near = get_close_matches(where, known, n=1)
+def check(text: str) -> tuple[MethodSpec | None, list[Problem]]:
+    """A spec that can be submitted, or all that is wrong with it: `read`, and the settings of its method.
+
+    What only the built model can tell (sizes that do not fit each other) is left to the first run. Costs no torch.
+    """
+    spec, problems = read(text)
+    if spec is None:
+        return None, problems
+    document = parse(text)
+    problems = list(
+        _wrong_architecture(spec, document) if spec.method == "compose" else _wrong_settings(spec, document)
+    )
+    return (None, problems) if problems else (spec, [])
+
+
+def _wrong_settings(spec: MethodSpec, document: Document) -> Iterator[Problem]:
+    """Names and types, as the signature of the class tells them."""
+    known = settings_of(spec.method)
+    for name, value in spec.settings.items():
+        line = document.line(("settings", name))
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            said.append(f"unknown key {where!r}.{hint} Known keys: {', '.join(known)}.")
+            said = f"{spec.method} has no setting {name!r}.{hint} Known settings: {', '.join(known) or 'none'}."
+            yield Problem("settings", said, line)
+            continue
+        try:
+            known[name].adapter.validate_python(value, strict=True)
+        except ValidationError as error:
+            wanted = f"wanted {known[name].annotation} (got {shown(value)})"
+            yield Problem(f"settings.{name}", f"{wanted}: {_first(error, value, known[name].choices)}", line)
+    if missing := [name for name, setting in known.items() if setting.required and name not in spec.settings]:
+        said = f"missing {', '.join(missing)}. No setting has a default; the presets of {spec.method} name them all."
+        yield Problem("settings", said, document.line(("settings",)))
+    width, heads = spec.settings.get("width"), spec.settings.get("heads")
+    if isinstance(width, int) and isinstance(heads, int) and (heads < 1 or width % heads):
+        said = f"heads ({shown(heads)}) must divide width ({shown(width)})."
+        yield Problem("settings.heads", said, document.line(("settings", "heads")))
+
+
+def _wrong_architecture(spec: MethodSpec, document: Document) -> Iterator[Problem]:
+    """What the parts of a composed spec refuse, one at a time: each says what may stand beside it."""
+    chains = spec.settings.get("encoders")
+    named = tuple(m for m in MODALITIES if m in chains) if isinstance(chains, dict) else ()
+    modalities = spec.modalities or named or MODALITIES[: at_least(spec.settings)]
+    try:
+        read_architecture(spec.settings, modalities, per_step=False)
+    except ValueError as error:
+        path, _, said = str(error).partition(": ")
+        parts = [int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", path)]
+        place = ("settings", *(parts[1:] if parts[:1] == ["settings"] else parts))
+        yield Problem(_dotted(place), said, document.line(place))
+
+
+def _explained(error: ValidationError, document: Document) -> Iterator[Problem]:
+    """Pydantic's findings: field, what came, what is accepted, the nearest name."""
+    for item in error.errors(include_url=False):
+        place, line = item["loc"], document.line(item["loc"])
+        if item["type"] == "extra_forbidden":
+            *parents, key = place
+            known = list((Label if parents == ["label"] else MethodSpec).model_fields)
+            near = get_close_matches(str(key), known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            where = f"{_dotted(tuple(parents))}: " if parents else ""
+            yield Problem("", f"{where}unknown key {str(key)!r}.{hint} Known keys: {', '.join(known)}.", line)
+        elif item["type"] == "missing":
+            yield Problem(_dotted(place), "Field required.", line)
         else:
-            said.append(f"{where}: {item['msg']} (got {item.get('input')!r}).")
-    return " ".join(said)
+            said = item["msg"].removeprefix("Value error, ")
+            yield Problem(_dotted(place) or "top level", f"{said} (got {shown(item.get('input'))}).", line)
+
+
+def _first(error: ValidationError, value: object, choices: tuple[str, ...]) -> str:
+    """The first finding about a setting, with what helps most."""
+    said = f"{error.errors(include_url=False)[0]['msg']}."
+    if isinstance(value, str) and "number" in said and re.fullmatch(r"[-+]?\d+e[-+]?\d+", value):
+        return f"{said} YAML reads {value} as text; write {value.replace('e', '.0e')}."
+    near = get_close_matches(str(value), choices, n=1)
+    return f"{said} Did you mean {near[0]!r}?" if near else said
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(str(part) for part in place)
