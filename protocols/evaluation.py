@@ -10,8 +10,36 @@ from torch import Tensor
 from protocols.batches import IGNORED, Part
 from protocols.metrics import metric
 from protocols.record import Record
+from protocols.tasks import TASKS
 
 Predict = Callable[[dict[str, Tensor], dict[str, Tensor]], Tensor]
+Score = Callable[[np.ndarray, np.ndarray], float]
+
+
+def labelled(labels: Tensor) -> Tensor:
+    """Which items of a batch are no padding, (B,) or (B, T) bool.
+
+    Args:
+        labels: of a ``Batch``: int64 (B,) or (B, T) classes, or float32 (B, K) or (B, T, K) numbers.
+    """
+    real = labels != IGNORED
+    return real.all(-1) if labels.is_floating_point() else real
+
+
+def score_of(name: str, targets: tuple[str, ...]) -> Score:
+    """The function of a metric as a protocol names it: ``mae`` over all targets, ``mae/valence`` of one alone.
+
+    Raises:
+        ValueError: for a target that the data do not have.
+    """
+    score = metric(name).score()
+    _, _, target = name.partition("/")
+    if not target:
+        return score
+    if target not in targets:
+        raise ValueError(f"metric {name!r}: the data have no {target!r}. Accepted: {', '.join(targets)}.")
+    column = targets.index(target)
+    return lambda scores, labels: score(scores[:, [column]], labels[:, [column]])
 
 
 def score_items(predict: Predict, part: Part, modalities: tuple[str, ...], size: int, **presented) -> np.ndarray:
@@ -26,7 +54,7 @@ def score_items(predict: Predict, part: Part, modalities: tuple[str, ...], size:
         for batch in part.batches(modalities, size, **presented):
             scores = predict(batch.inputs, batch.masks)
             if scores.ndim == 3:
-                scores = scores[batch.labels != IGNORED]
+                scores = scores[labelled(batch.labels)]
             found.append(scores.float().cpu().numpy())
     return np.concatenate(found)
 
@@ -34,10 +62,11 @@ def score_items(predict: Predict, part: Part, modalities: tuple[str, ...], size:
 def evaluate(
     predict: Predict, part: Part, modalities: tuple[str, ...], *, identity: dict[str, Any]
 ) -> tuple[list[Record], dict[str, np.ndarray]]:
-    """Every metric of the protocol under every one of its conditions, and what the majority class scores.
+    """Every metric of the protocol under every one of its conditions, and what an answer without a model scores.
 
-    The majority class is the most frequent one of this very part: the best that any constant answer can reach,
-    so a method below it has learned nothing, even where training and test shares differ.
+    That is, by task, the majority class, the mean of the targets, or nothing at all (``protocols.tasks``). Class and
+    mean are those of this very part: a method below them has learned nothing, even where training and test shares
+    differ.
 
     Args:
         predict: a trained model, a constant, an oracle: any callable of inputs and masks.
@@ -46,22 +75,21 @@ def evaluate(
 
     Returns:
         Records, and the columns of the per-item predictions: id, step, condition, label, prediction,
-        score_0 to score_{K-1}.
+        score_0 to score_{K-1}; outside classification label_0 to label_{K-1} in place of label and prediction.
 
     Raises:
         ValueError: if a score is not finite.
     """
     spec, labels = part.spec, part.labels
     records, tables = [], []
-    constant = np.zeros((len(labels), len(part.examples.classes)), dtype=np.float32)
-    constant[:, np.bincount(labels).argmax()] = 1.0
+    constant, trivial = _constant(part), TASKS[spec.task].trivial
     for condition in spec.parsed_conditions():
         scores = score_items(predict, part, modalities, spec.budget.batch_size, condition=condition, draw="test")
         if not np.isfinite(scores).all():
             raise ValueError(f"{condition.text}: {int((~np.isfinite(scores)).sum())} test scores are not finite.")
         for name in spec.metrics:
-            score = metric(name).score()
-            values = {name: score(scores, labels), f"{name}/majority_class": score(constant, labels)}
+            score = score_of(name, part.examples.classes)
+            values = {name: score(scores, labels), f"{name}/{trivial}": score(constant, labels)}
             records += [
                 Record(metric=qualified, value=value, n=len(labels), condition=condition.text, **identity)
                 for qualified, value in values.items()
@@ -70,13 +98,29 @@ def evaluate(
     return records, {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
+def _constant(part: Part) -> np.ndarray:
+    """(N, K) scores of the task's answer without a model."""
+    labels = part.labels
+    constant = np.zeros((len(labels), len(part.examples.classes)), dtype=np.float32)
+    if part.spec.task == "regression":
+        constant[:] = labels.mean(0)
+    elif part.spec.task == "multilabel":
+        constant[:] = -1.0  # a logit below 0: absent
+    else:
+        constant[:, np.bincount(labels).argmax()] = 1.0
+    return constant
+
+
 def _predictions(part: Part, condition: str, labels: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
     steps = [len(part.examples.labels[i]) if part.examples.per_step else 1 for i in part.index]
+    if labels.ndim == 1:
+        truth = {"label": labels, "prediction": scores.argmax(1)}
+    else:
+        truth = {f"label_{k}": labels[:, k] for k in range(labels.shape[1])}
     return {
         "id": np.repeat([part.examples.ids[i] for i in part.index], steps),
         "step": np.concatenate([np.arange(n) for n in steps]),
         "condition": np.full(len(labels), condition),
-        "label": labels,
-        "prediction": scores.argmax(1),
+        **truth,
         **{f"score_{k}": scores[:, k] for k in range(scores.shape[1])},
     }

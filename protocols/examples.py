@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Stands in a batch where a step is padding; no label of any task may be this number.
+UNLABELLED = -100
+
 
 class DataError(ValueError):
     """The data are not what their loader declares: what is wrong, where, and what to do."""
@@ -50,11 +53,18 @@ class Examples:
 
     Args:
         ids: (N,) unique names, the key of the split files.
-        labels: (N,) int64 class of each example, or, where every step is labelled, a list of
-            (T,) int64 arrays. Labels count from 0.
-        classes: names of the K classes.
+        labels: of each example: (N,) int64 classes from 0 (classification); (N, K) float32 targets (regression);
+            (N, K) float32, 1 where a label is present and 0 where it is absent (multilabel). Where every step is
+            labelled, a list of N such arrays with T in place of N: (T,) int64, or (T, K) float32. Steps that nobody
+            labelled do not belong into the data.
+        classes: names of the K classes, targets or labels.
         streams: one Stream for each modality.
         fingerprint: SHA-256 over ids, labels and arrays: two runs with the same one saw the same data.
+        task: key of ``protocols.tasks.TASKS``; what the labels are.
+
+    Raises:
+        DataError: for an id that occurs twice, or labels that are not what ``task`` says: another type or width, a
+            class out of range, a number that is not finite, UNLABELLED, a label that is neither 0 nor 1.
     """
 
     ids: tuple[str, ...]
@@ -62,13 +72,16 @@ class Examples:
     classes: tuple[str, ...]
     streams: Mapping[str, Stream]
     fingerprint: str
+    task: str = "classification"
 
     def __post_init__(self):
         if len(set(self.ids)) != len(self.ids):
             twice = sorted({i for i in self.ids if self.ids.count(i) > 1})
             raise DataError(f"duplicate id {twice[0]!r} ({len(twice)} in all); every example needs its own.")
         flat = np.concatenate(self.labels) if self.per_step else self.labels
-        if len(flat) and not (0 <= flat.min() and flat.max() < len(self.classes)):
+        if self.task != "classification":
+            _check_numbers(self.task, flat, self.classes)
+        elif len(flat) and not (0 <= flat.min() and flat.max() < len(self.classes)):
             raise DataError(
                 f"label out of range: found {int(flat.min())} to {int(flat.max())}, "
                 f"accepted are 0 to {len(self.classes) - 1} ({', '.join(self.classes)})."
@@ -85,6 +98,25 @@ class Examples:
         lengths = [stream.stops - stream.starts for stream in self.streams.values()]
         same = all(np.array_equal(lengths[0], other) for other in lengths[1:])
         return len(lengths) == 1 or (same and all(s.features is identity for s in self.streams.values()))
+
+
+def _check_numbers(task: str, labels: np.ndarray, names: tuple[str, ...]) -> None:
+    """Refuse (items, K) labels that no loss could take."""
+    if labels.dtype != np.float32 or labels.ndim != 2 or labels.shape[1] != len(names):
+        raise DataError(
+            f"{task}: labels are {labels.dtype} {labels.shape}; wanted float32 (items, {len(names)}), one column for "
+            f"each of {', '.join(names)}."
+        )
+    wrong = ~np.isfinite(labels) | (labels == UNLABELLED)
+    if task == "multilabel":
+        wrong |= (labels != 0) & (labels != 1)
+    if wrong.any():
+        item, column = np.argwhere(wrong)[0]
+        accepted = "0 and 1" if task == "multilabel" else f"finite numbers other than {UNLABELLED}"
+        raise DataError(
+            f"{task}: {names[column]} of item {item} is {labels[item, column]:g} ({int(wrong.sum())} such labels); "
+            f"accepted are {accepted}. Leave out what nobody labelled."
+        )
 
 
 def fingerprint(ids: tuple[str, ...], *arrays: np.ndarray) -> str:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from protocols.corruptions import Condition, parse_condition
 from protocols.datasets import DATASETS, dataset
-from protocols.metrics import TASK
+from protocols.metrics import OF_TASK
+from protocols.tasks import TASKS
 
 SPECS = Path(__file__).parent / "specs"
 
@@ -48,7 +49,10 @@ class ProtocolSpec(BaseModel):
         split: ``<folder>/<name>`` of a file in ``protocols/splits`` (a name in the folder's own
             ``splits`` for data of one's own): ``id,part``, or ``id,fold`` where there are folds.
         folds: with folds, fold k is the test part of run k, the next one its validation part.
-        metrics: the first is the primary one.
+        task: key of ``protocols.tasks.TASKS``; classification where nothing is said.
+        loss: that every method descends, one of the task's; its first where nothing is said.
+        metrics: the first is the primary one. Outside classification ``<metric>/<target>`` is that of one target
+            alone, ``<metric>`` the mean over all.
         select_on: ``validation``; ``test`` only in a replica.
         replica_of: the paper (key in ``protocols/papers``) whose own recipe and selection rule this repeats, to
             explain a gap. A replica never ranks, and one that selects on test is marked as leaking.
@@ -71,6 +75,8 @@ class ProtocolSpec(BaseModel):
     inputs: Mapping[str, str]
     split: str
     folds: int | None = Field(default=None, ge=3)
+    task: str = "classification"
+    loss: str | None = None
     metrics: tuple[str, ...] = Field(min_length=1)
     select_on: str
     replica_of: str | None = None
@@ -105,12 +111,28 @@ class ProtocolSpec(BaseModel):
             raise ValueError(f"known data sets: {', '.join(n for n in DATASETS if n != 'features')}, features/<folder>")
         return value
 
-    @field_validator("metrics")
+    @field_validator("task")
     @classmethod
-    def known_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [m for m in value if m not in TASK]:
-            raise ValueError(f"no metric {unknown[0]!r} of a task. Known: {', '.join(TASK)}")
+    def known_task(cls, value: str) -> str:
+        if value not in TASKS:
+            raise ValueError(f"known tasks: {', '.join(TASKS)}")
         return value
+
+    @model_validator(mode="after")
+    def loss_and_metrics_of_the_task(self):
+        known = TASKS[self.task].losses
+        if self.loss is not None and self.loss not in known:
+            raise ValueError(f"loss: {self.loss!r} is none of {self.task}; known: {', '.join(known)}")
+        for name in self.metrics:
+            base, _, target = name.partition("/")
+            if base not in OF_TASK[self.task] or (target and self.task == "classification"):
+                raise ValueError(f"metrics: no metric {name!r} of {self.task}. Known: {', '.join(OF_TASK[self.task])}")
+        return self
+
+    @property
+    def descends(self) -> str:
+        """The loss, named by the protocol or by its task."""
+        return self.loss or TASKS[self.task].losses[0]
 
     @field_validator("select_on")
     @classmethod
@@ -134,10 +156,11 @@ class ProtocolSpec(BaseModel):
 
     @model_serializer(mode="wrap")
     def without_what_is_not_said(self, handler):
-        """Protocols from before there were replicas keep their hashes."""
+        """Protocols from before there were replicas, tasks and losses keep their hashes."""
         told = handler(self)
-        if self.replica_of is None:
-            told.pop("replica_of", None)
+        for name in ("replica_of", "task", "loss"):
+            if told.get(name) == ProtocolSpec.model_fields[name].default:
+                told.pop(name, None)
         return told
 
     @property

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from protocols.corruptions import CORRUPTIONS, parse_condition
-from protocols.metrics import METRICS
+from protocols.metrics import metric
 from protocols.spec import ProtocolSpec
 from zoo import METHODS
 from zoo.spec import MethodSpec
@@ -23,7 +23,7 @@ COMMON = ("runners.train", "protocols.batches", "protocols.evaluation", "protoco
 INERT = frozenset(
     ("zoo", "zoo.spec", "protocols", "protocols.corruptions", "protocols.datasets", "protocols.examples")
     + ("protocols.metrics", "protocols.record", "protocols.spec", "zoo.parts.architecture", "zoo.parts.keys")
-    + ("zoo.remedies.keys",)
+    + ("protocols.tasks", "zoo.remedies.keys")
 )
 
 
@@ -82,7 +82,7 @@ def numeric_code(method: MethodSpec, protocol: ProtocolSpec, features: Iterable[
         features: modules of the functions that turn raw rows into features.
     """
     roots = [*COMMON, METHODS[method.method].target, *features]
-    roots += [METRICS[name].target for name in protocol.metrics]
+    roots += [metric(name).target for name in protocol.metrics]
     if method.remedy:
         roots.append(method.remedy.target)
     for text in (*protocol.conditions, *protocol.training_conditions):

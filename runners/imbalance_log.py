@@ -2,7 +2,7 @@
 
 One row for each epoch and modality: ``discrepancy`` is the OGM-GE ratio, ``by`` the uni-modal ``heads`` or, where the
 model has none, the scores with all other modalities ``absent``; ``inside`` is the accuracy with all others absent.
-A cell is empty where the ratio is undefined.
+A cell is empty where the ratio is undefined. Both are of classes: other tasks have no such file.
 """
 
 import csv
@@ -56,7 +56,8 @@ class ImbalanceLog:
         self._path, self._model, self._size = folder / FILE, model, size
         self._part, self._among = division.validation, len(division.training)
         self._modalities, self._device, self._rows = modalities, device, []
-        if len(modalities) > 1 and checkpoint.exists():
+        self._on = len(modalities) > 1 and division.validation.spec.task == "classification"
+        if self._on and checkpoint.exists():
             saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
             self._go_on(saved["state"]["epoch"], saved["model"])
 
@@ -71,7 +72,7 @@ class ImbalanceLog:
 
     def watch(self, epoch: int) -> None:
         """Look at the model as it is, and write the rows of this epoch."""
-        if len(self._modalities) < 2:
+        if not self._on:
             return
         training = self._model.training
         self._model.eval()

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from protocols.batches import IGNORED, Batch
+from protocols.batches import Batch
+from protocols.evaluation import labelled
 from protocols.spec import Budget
+from runners.criteria import Criterion
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 
@@ -45,6 +46,7 @@ def fit(
     validation: Callable[[], Iterable[Batch]],
     budget: Budget,
     *,
+    criterion: Criterion,
     seed: int,
     device: torch.device,
     metric: tuple[str, Score],
@@ -60,6 +62,7 @@ def fit(
         model: ends with the weights of the best epoch.
         training: epoch, from 1 -> its batches, in its order.
         validation: -> the validation batches, the same each time.
+        criterion: the loss of the protocol, of ``runners.criteria``.
         metric: name and function of the primary metric, recorded beside the losses.
         checkpoint: file to go on from if it is there, and written after every epoch.
         on_epoch: called with the new row of the history: epoch, train_loss, validation_loss,
@@ -78,8 +81,8 @@ def fit(
         started = time.perf_counter()
         state.epoch += 1
         torch.manual_seed(seed * 1_000_003 + state.epoch)  # drop-out of this epoch
-        train_loss = _epoch(model, optimiser, training(state.epoch), budget, device, state.epoch)
-        validation_loss, value = _validate(model, validation(), device, metric[1])
+        train_loss = _epoch(model, optimiser, training(state.epoch), criterion, budget, device, state.epoch)
+        validation_loss, value = _validate(model, validation(), criterion, device, metric[1])
         if not np.isfinite(validation_loss):
             raise Diverged(f"validation loss is {validation_loss} after epoch {state.epoch}.")
         if validation_loss < state.best_loss:
@@ -99,52 +102,51 @@ def fit(
     return state
 
 
-def cross_entropy(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """In nats, mean over labelled items: (B, K) and (B,), or (B, T, K) and (B, T) with IGNORED on padded steps."""
-    return F.cross_entropy(scores.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
-
-
-def training_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+def training_loss(model: nn.Module, batch: Batch, criterion: Criterion) -> torch.Tensor:
     """What a step descends: the loss of the scores, unless the method defines its own.
 
     A method that supervises more than its scores, or mixes examples, has
     ``training_loss(inputs, masks, labels, criterion)``; the criterion is the protocol's, equal for all.
     """
     if hasattr(model, "training_loss"):
-        return model.training_loss(batch.inputs, batch.masks, batch.labels, cross_entropy)
-    return cross_entropy(model(batch.inputs, batch.masks), batch.labels)
+        return model.training_loss(batch.inputs, batch.masks, batch.labels, criterion)
+    return criterion(model(batch.inputs, batch.masks), batch.labels)
 
 
-def _epoch(model, optimiser, batches: Iterable[Batch], budget: Budget, device: torch.device, epoch: int) -> float:
+def _epoch(
+    model, optimiser, batches: Iterable[Batch], criterion: Criterion, budget: Budget, device: torch.device, epoch: int
+) -> float:
     """One pass; the mean training loss, each item counted once."""
     model.train()
     total = items = 0
     for step, batch in enumerate(batches, 1):
         batch = batch.to(device)
-        loss = training_loss(model, batch)
+        loss = training_loss(model, batch, criterion)
         if not torch.isfinite(loss):
             raise Diverged(f"training loss is {loss.item()} in epoch {epoch}, step {step}.")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), budget.clip_norm)
         optimiser.step()
-        count = int((batch.labels != IGNORED).sum())
+        count = int(labelled(batch.labels).sum())
         total, items = total + loss.item() * count, items + count
     return total / items
 
 
 @torch.no_grad()
-def _validate(model, batches: Iterable[Batch], device: torch.device, score: Score) -> tuple[float, float]:
+def _validate(
+    model, batches: Iterable[Batch], criterion: Criterion, device: torch.device, score: Score
+) -> tuple[float, float]:
     """Loss and primary metric over all validation items."""
     model.eval()
     scores, labels = [], []
     for batch in batches:
         batch = batch.to(device)
-        real = batch.labels != IGNORED
+        real = labelled(batch.labels)
         scores.append(model(batch.inputs, batch.masks)[real])
         labels.append(batch.labels[real])
     scores, labels = torch.cat(scores), torch.cat(labels)
-    return cross_entropy(scores, labels).item(), score(scores.cpu().numpy(), labels.cpu().numpy())
+    return criterion(scores, labels).item(), score(scores.cpu().numpy(), labels.cpu().numpy())
 
 
 def _save(path: Path, model, optimiser, state: State) -> None:

@@ -20,13 +20,15 @@ import zoo
 from protocols.batches import Division, Part
 from protocols.datasets import Progress, dataset
 from protocols.datasets.own_splits import write_split
-from protocols.evaluation import evaluate, score_items
-from protocols.examples import Examples
+from protocols.evaluation import evaluate, score_items, score_of
+from protocols.examples import DataError, Examples
 from protocols.metrics import metric
 from protocols.record import Record, to_jsonl
 from protocols.spec import ProtocolSpec
 from protocols.split import SPLITS, read_split
+from protocols.tasks import TASKS
 from runners import bundle
+from runners.criteria import CRITERIA
 from runners.device import on_device
 from runners.experiment import Experiment, describe, numeric_code
 from runners.imbalance_log import ImbalanceLog
@@ -47,10 +49,22 @@ def silent(items, description: str):
 
 
 def load_examples(spec: ProtocolSpec, data_root: Path, cache_root: Path, progress: Progress = silent) -> Examples:
-    """The data of a protocol; decoded first where that was not done yet."""
+    """The data of a protocol; decoded first where that was not done yet.
+
+    Raises:
+        DataError: if they are not what they should be, or carry labels of another task.
+    """
     name, _, folder = spec.dataset.partition("/")
     brought = {"folder": folder} if folder else {}
-    return dataset(name).load(data_root, cache_root, spec.target, dict(spec.inputs), progress, **brought)
+    examples = dataset(name).load(data_root, cache_root, spec.target, dict(spec.inputs), progress, **brought)
+    if examples.task != spec.task:
+        raise DataError(
+            f"{spec.key}: its task is {spec.task} ({TASKS[spec.task].labels}), but target {spec.target!r} of "
+            f"{spec.dataset} is {examples.task} ({TASKS[examples.task].labels}). Say task: {examples.task}."
+        )
+    for name in spec.metrics:
+        score_of(name, examples.classes)  # refuse a target that the data do not have before the first run
+    return examples
 
 
 def split_path(spec: ProtocolSpec, data_root: Path, cache_root: Path, ids: tuple[str, ...]) -> Path:
@@ -142,6 +156,9 @@ def new_model(method: MethodSpec, features: dict[str, int], examples: Examples, 
         ValueError: for a setting that the method does not take, or a remedy that does not fit it.
     """
 
+    if method.remedy and method.remedy.name == "ogm_ge" and examples.task != "classification":
+        raise ValueError(f"ogm_ge compares probabilities of the true class, and the task is {examples.task}.")
+
     def build() -> torch.nn.Module:
         data = {"features": features, "outputs": len(examples.classes), "per_step": examples.per_step}
         return remedied(zoo.build(method.method, **data, **method.settings), method.remedy)
@@ -227,7 +244,8 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             test = division.open_test(lambda: bundle.write_opening(root, experiment))
             records = _evaluate(model, test, modalities, experiment, ready)
             if watched:
-                honest = [replace(r, metric=f"{r.metric}/validation_selected") for r in records if "/" not in r.metric]
+                own = [r for r in records if r.metric in spec.metrics]
+                honest = [replace(r, metric=f"{r.metric}/validation_selected") for r in own]
                 watched.restore()
                 records = honest + _evaluate(model, test, modalities, experiment, ready)
             streams = _streams(model, division.validation, modalities)
@@ -255,7 +273,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
         place = bundle.publish(ready, root, experiment, manifest)
         tracking.end(
             state.history,
-            {f"test/{r.condition}/{r.metric}": r.value for r in records if "/" not in r.metric},
+            {f"test/{r.condition}/{r.metric}": r.value for r in records if r.metric in spec.metrics},
             manifest["status"],
         )
         shutil.rmtree(folder)
@@ -273,9 +291,10 @@ def _fit(model, division: Division, modalities, experiment: Experiment, checkpoi
         ),
         lambda: division.validation.batches(modalities, size, draw="validation"),
         spec.budget,
+        criterion=CRITERIA[spec.descends],
         seed=experiment.seed,
         device=torch.device(experiment.device),
-        metric=(primary, metric(primary).score()),
+        metric=(primary, score_of(primary, division.training.examples.classes)),
         checkpoint=checkpoint,
         on_epoch=on_epoch,
     )
@@ -285,7 +304,8 @@ def _test_selection(model, division: Division, modalities, experiment: Experimen
     """The leaking rule of a replica: the test part is open, and in the ledger, from the first epoch on."""
     spec = experiment.protocol
     test = division.open_test(lambda: bundle.write_opening(root, experiment))
-    primary, condition = metric(spec.metrics[0]).score(), spec.parsed_conditions()[0]
+    primary, condition = score_of(spec.metrics[0], test.examples.classes), spec.parsed_conditions()[0]
+    sign = -1.0 if metric(spec.metrics[0]).higher_is_better is False else 1.0
     device = torch.device(experiment.device)
 
     def score() -> float:
@@ -298,7 +318,7 @@ def _test_selection(model, division: Division, modalities, experiment: Experimen
             condition=condition,
             draw="test",
         )
-        return primary(scores, test.labels)
+        return sign * primary(scores, test.labels)
 
     return SelectionOnTest(folder, folder / CHECKPOINT, model, score)
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
+from protocols.tasks import TASKS
+
 
 class Undefined(ValueError):
     """A metric that has no value here, and why: the reason takes the number's place."""
@@ -38,12 +40,34 @@ ROBUSTNESS, CONTRIBUTION = "protocols.metrics.robustness", "protocols.metrics.co
 IMBALANCE, ATTENTION = "protocols.metrics.imbalance", "protocols.metrics.attention"
 FAITHFULNESS, COST = "protocols.metrics.faithfulness", "protocols.metrics.cost"
 COUNTED = "protocols.measuring.cost"  # of a pass itself, not of an array
+REGRESSION, MULTILABEL = "protocols.metrics.regression", "protocols.metrics.multilabel"
 METRICS = {
     m.name: m
     for m in (
         Metric("accuracy", "Accuracy", "protocols.metrics.task:accuracy", True, (0.0, 1.0)),
         Metric("macro_f1", "Macro F1", "protocols.metrics.task:macro_f1", True, (0.0, 1.0)),
         Metric("weighted_f1", "Weighted F1", "protocols.metrics.task:weighted_f1", True, (0.0, 1.0)),
+        # Regression; a qualifier names the target.
+        Metric("mae", "Mean absolute error", f"{REGRESSION}:mae", False, (0.0, INF), "label units"),
+        Metric("pearson", "Correlation", f"{REGRESSION}:pearson", True, (-1.0, 1.0), "r"),
+        Metric("ccc", "Concordance correlation", f"{REGRESSION}:ccc", True, (-1.0, 1.0), "CCC"),
+        Metric("acc7", "Accuracy, 7 levels", f"{REGRESSION}:acc7", True, (0.0, 1.0)),
+        Metric("acc5", "Accuracy, 5 levels", f"{REGRESSION}:acc5", True, (0.0, 1.0)),
+        Metric("acc2_nonzero", "Accuracy of the sign, non-zero", f"{REGRESSION}:acc2_nonzero", True, (0.0, 1.0)),
+        Metric("f1_nonzero", "F1 of the sign, non-zero", f"{REGRESSION}:f1_nonzero", True, (0.0, 1.0)),
+        Metric(
+            "f1_nonzero_by_prediction",
+            "F1 of the sign, non-zero, as MulT's code weighs it",
+            f"{REGRESSION}:f1_nonzero_by_prediction",
+            True,
+            (0.0, 1.0),
+        ),
+        Metric("acc2_with_zero", "Accuracy of the sign, with zero", f"{REGRESSION}:acc2_with_zero", True, (0.0, 1.0)),
+        Metric("f1_with_zero", "F1 of the sign, with zero", f"{REGRESSION}:f1_with_zero", True, (0.0, 1.0)),
+        # Labels that may occur together; a qualifier names the label.
+        Metric("binary_accuracy", "Accuracy of present or absent", f"{MULTILABEL}:binary_accuracy", True, (0.0, 1.0)),
+        Metric("binary_f1", "Weighted F1 of present and absent", f"{MULTILABEL}:binary_f1", True, (0.0, 1.0)),
+        Metric("map", "Mean average precision", f"{MULTILABEL}:mean_average_precision", True, (0.0, 1.0)),
         # Robustness; the condition of a score over a sweep is the sweep: audio/white_noise.
         Metric("area", "Area under the robustness curve", f"{ROBUSTNESS}:area", True, (0.0, 1.0)),
         Metric("worst", "Score at the worst severity", f"{ROBUSTNESS}:worst", True, (0.0, 1.0)),
@@ -95,8 +119,11 @@ METRICS = {
 }
 
 
-# What a protocol may name: whole-split scores and labels in, one number out.
-TASK = tuple(name for name, card in METRICS.items() if card.target.startswith("protocols.metrics.task:"))
+# What a protocol may name for its task: whole-split scores and labels in, one number out.
+OF_TASK = {
+    name: tuple(metric for metric, card in METRICS.items() if card.target.startswith(f"{task.metrics}:"))
+    for name, task in TASKS.items()
+}
 
 
 def metric(name: str) -> Metric:

@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import zoo
 from protocols.batches import Batch
 from protocols.measuring.cost import COUNTED_TOO
+from runners.criteria import cross_entropy
 from runners.train import training_loss
 from zoo.spec import MethodSpec
 
@@ -105,7 +106,7 @@ class Trained:
     def gradient(self) -> None:
         """Forward and backward alone: where all matrix products are."""
         self.optimiser.zero_grad(set_to_none=True)
-        training_loss(self.model, self.data).backward()
+        training_loss(self.model, self.data, cross_entropy).backward()
 
     def evaluate(self) -> Tensor:
         """Scores; dropout off, no gradients."""

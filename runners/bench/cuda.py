@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from protocols.batches import Batch
 from runners.bench import CLIP_NORM, Case, Progress, Trained
+from runners.criteria import cross_entropy
 from runners.train import training_loss
 
 STEPS = 10  # between two readings of the clock
@@ -142,7 +143,7 @@ class _Loss(nn.Module):
         self.model, self.data = model, data
 
     def forward(self) -> Tensor:
-        return training_loss(self.model, self.data)
+        return training_loss(self.model, self.data, cross_entropy)
 
 
 class Stacked:

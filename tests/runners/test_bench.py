@@ -14,6 +14,7 @@ from runners.bench import Case, Times, Trained, alternate, measure, peak_memory
 from runners.bench.cuda import Stacked
 from runners.bench.plain_mult import PlainMulT
 from runners.bench_cli import bench
+from runners.criteria import cross_entropy
 from runners.train import training_loss
 from zoo import spec
 
@@ -151,7 +152,7 @@ def test_stacked_seeds_are_the_seeds_apart():
     stacked = Stacked([small.model(seed) for seed in (1, 2)], data)
     apart = [Trained(small.model(seed), data) for seed in (1, 2)]
     for _ in range(2):
-        expected = torch.stack([training_loss(one.model.train(), data) for one in apart])
+        expected = torch.stack([training_loss(one.model.train(), data, cross_entropy) for one in apart])
         with sdpa_kernel(SDPBackend.MATH):  # of which PyTorch has a batched form on a CPU too
             torch.testing.assert_close(stacked.losses(), expected)
             stacked.step()

@@ -66,4 +66,4 @@ def test_docstrings_and_comments_are_no_code():
 
 def test_every_named_module_exists():
     assert [m for m in (*COMMON, *INERT, *LOGMEL) if _path(m) is None] == []
-    assert "cross_entropy" in _code("runners.train")
+    assert "cross_entropy" in _code("runners.criteria")

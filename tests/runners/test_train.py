@@ -8,6 +8,7 @@ from torch import nn
 from protocols.batches import Batch
 from protocols.metrics.task import accuracy
 from protocols.spec import Budget
+from runners.criteria import cross_entropy
 from runners.train import Diverged, fit, initialised
 
 BUDGET = Budget(learning_rate=0.05, weight_decay=0.0, batch_size=16, epochs=6, patience=6, clip_norm=1.0)
@@ -38,6 +39,7 @@ def trained(path, budget=BUDGET, seed=0, on_epoch=lambda row: None, training=Non
         training or (lambda epoch: batches(range(64), order=(seed, epoch))),
         lambda: batches(range(64, 96)),
         budget,
+        criterion=cross_entropy,
         seed=seed,
         device=torch.device("cpu"),
         metric=("accuracy", accuracy),

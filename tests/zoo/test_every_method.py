@@ -9,7 +9,8 @@ import torch
 
 import zoo
 from protocols.batches import Batch
-from runners.train import cross_entropy, training_loss
+from runners.criteria import cross_entropy
+from runners.train import training_loss
 from zoo import METHODS
 from zoo.layers import record_attention
 from zoo.spec import SPECS, entries, load
@@ -226,7 +227,7 @@ def test_works_after_inference_mode(name):
     with torch.inference_mode():
         model(inputs, masks)
     labels = torch.zeros(3, dtype=torch.int64)
-    training_loss(model.train(), Batch(inputs, masks, labels, np.arange(3))).backward()
+    training_loss(model.train(), Batch(inputs, masks, labels, np.arange(3)), cross_entropy).backward()
     assert all(p.grad is not None for p in model.parameters())
 
 

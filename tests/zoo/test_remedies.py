@@ -13,7 +13,7 @@ import zoo
 from protocols.batches import IGNORED
 from protocols.metrics.imbalance import discrepancy_ratio
 from protocols.metrics.task import accuracy
-from runners.train import cross_entropy
+from runners.criteria import cross_entropy
 from zoo.remedies import ogm_ge, remedied
 from zoo.remedies.heads import head_scores, unimodal_heads, watch
 from zoo.remedies.keys import REMEDIES

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from protocols.metrics import METRICS, TASK, metric
+from protocols.metrics import METRICS, OF_TASK, metric
+
+TASK = OF_TASK["classification"]
 
 SCORES = {"macro_f1": {"average": "macro"}, "weighted_f1": {"average": "weighted"}}
 
