@@ -21,9 +21,10 @@ from leaderboard.bundles import (
     read_evaluation,
     read_ledger,
 )
+from leaderboard.submission_tables import metadata, submission_runs
 from protocols.record import KEY, Record
 
-HEAD = "0002"  # newest file in migrations/versions
+HEAD = "0003"  # newest file in migrations/versions
 LOCK = 0x66757365  # advisory lock that migrations of one PostgreSQL database queue for
 BUSY_SECONDS = 30  # how long a SQLite writer waits for another
 CHECKPOINT_PAGES = 16_000  # of 4 KiB: a first ingest writes each page of an index once, not once a bundle
@@ -31,7 +32,6 @@ CHECKPOINT_PAGES = 16_000  # of 4 KiB: a first ingest writes each page of an ind
 NAME = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 TYPES = {"value": sa.Double, "n": sa.BigInteger, "seed": sa.BigInteger, "metric": NAME}
 
-metadata = sa.MetaData()
 runs = sa.Table(
     "runs",
     metadata,
@@ -137,7 +137,7 @@ def connect(url: str) -> sa.Engine:
         if address.drivername in ("postgresql", "postgres"):
             address = address.set(drivername="postgresql+psycopg")
         engine = _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
-        with _reporting(engine.url):
+        with reporting(engine.url):
             _migrate(engine)
     except sa.exc.ArgumentError as error:
         raise StoreError(
@@ -154,7 +154,8 @@ def connect(url: str) -> sa.Engine:
 def ingest(engine: sa.Engine, root: Path, progress: Callable[[int, int], None] | None = None) -> Ingested:
     """Bring the bundles below a root into the index. Twice is as good as once.
 
-    Each bundle is one transaction, and its evaluation another. Of two bundles with one run id a completed
+    Runs of a submission that is not ranked, or hidden, are left out. Each bundle is one transaction, and its
+    evaluation another. Of two bundles with one run id a completed
     one is preferred, then the newer, so the order of calls does not matter; the same holds for two
     evaluations of one bundle.
 
@@ -166,18 +167,21 @@ def ingest(engine: sa.Engine, root: Path, progress: Callable[[int, int], None] |
         StoreError: if the database goes away; call again, what is there is kept.
     """
     total, folders = Ingested(), find_bundles(root)
-    with _reporting(engine.url):
+    with reporting(engine.url):
         known = _fingerprints(engine, runs.c.manifest_sha256)
         evaluated = _fingerprints(engine, evaluations.c.evaluation_sha256)
+        # Read after the folders: a run is withheld before its bundle is there.
+        withheld = _fingerprints(engine, submission_runs.c.run, submission_runs.c.withheld)
         for done, folder in enumerate(folders, 1):
             where = folder.relative_to(root).as_posix()
             try:
-                bundle = read_bundle(folder, unless=known)
+                bundle = None if folder.name in withheld else read_bundle(folder, unless=known)
             except BundleError as error:
                 total += Ingested(failed=((where, str(error)),))
             else:
                 total += _write(engine, bundle, where) if bundle else Ingested(skipped=1)
-                total += _evaluation(engine, bundle, folder, f"{where}/{EVALUATION}", evaluated)
+                if folder.name not in withheld:
+                    total += _evaluation(engine, bundle, folder, f"{where}/{EVALUATION}", evaluated)
             if progress:
                 progress(done, len(folders))
         openings, broken = read_ledger(root, OPENING)
@@ -198,7 +202,7 @@ def rebuild(engine: sa.Engine, roots: Sequence[Path], progress: Callable[[int, i
             f"No bundle root at {', '.join(map(str, roots))}; the index stays as it is. "
             "Set FUSEBOARD_BUNDLE_ROOT to the folder that holds the bundles."
         )
-    with _reporting(engine.url), engine.begin() as connection:
+    with reporting(engine.url), engine.begin() as connection:
         for table in (records, undefined, evaluations, runs, test_openings):
             connection.execute(sa.delete(table))
     return sum((ingest(engine, Path(root), progress) for root in roots), Ingested())
@@ -270,9 +274,33 @@ def _preference(run: dict[str, Any]) -> tuple[bool, str, str]:
     return run["status"] == "completed", run["created"], run["manifest_sha256"]
 
 
-def _fingerprints(engine: sa.Engine, column: sa.Column) -> frozenset[str]:
+def forget(connection: sa.Connection, run: str) -> None:
+    """Take a run and all that was measured of it out of the index; its bundle stays."""
+    for table in (records, undefined, evaluations, runs):
+        connection.execute(sa.delete(table).where(table.c.run == run))
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that may read before it writes: on SQLite it holds the only write lock from its start."""
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            yield connection
+        return
+    # The driver begins late and not at all before CREATE TABLE; said in SQL, the lock comes first.
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection, connection.begin():
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        connection.exec_driver_sql("COMMIT")
+
+
+def _fingerprints(engine: sa.Engine, column: sa.Column, *where: sa.ColumnElement[bool]) -> frozenset[str]:
     with engine.connect() as connection:
-        return frozenset(connection.scalars(sa.select(column)))
+        return frozenset(connection.scalars(sa.select(column).where(*where)))
 
 
 def _insert(engine: sa.Engine, table: sa.Table):
@@ -345,24 +373,14 @@ def _version(connection: sa.Connection) -> str | None:
 @contextmanager
 def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that no other process migrates beside."""
-    if engine.dialect.name == "postgresql":
-        with engine.begin() as connection:
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
-            yield connection
-        return
-    # The driver begins late and not at all before CREATE TABLE; said in SQL, the lock comes first.
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection, connection.begin():
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
-            raise
-        connection.exec_driver_sql("COMMIT")
+        yield connection
 
 
 @contextmanager
-def _reporting(address: sa.URL) -> Iterator[None]:
+def reporting(address: sa.URL) -> Iterator[None]:
     """Turn the driver's complaint into one that says which database and what to do."""
     try:
         yield
