@@ -54,6 +54,8 @@ DATASETS = {
     "synthetic": "protocols.datasets.synthetic",
     "grid": "protocols.datasets.grid",
     "cmu_mosi_utterance": "protocols.datasets.cmu_mosi_utterance",
+    "cmu_mosi_csd": "protocols.datasets.cmu_mosi_csd",
+    "cmu_mosei_csd": "protocols.datasets.cmu_mosei_csd",
     "ravdess_vectors": "protocols.datasets.ravdess_vectors",
     "features": "protocols.datasets.features",
 }
