@@ -89,6 +89,7 @@ class Run(Part):
         also: further presets, run to explain a gap; the verdict is the first one's.
         modalities: of the whole row; a column that is a modality set names its own.
         protocol: under which it runs on data that we read.
+        replica: of another paper, in place of this paper's: a row quoted from there keeps the recipe it had there.
         needs: in place of a protocol, a key of ``datasets.yaml``.
         note: known differences from what the paper ran.
     """
@@ -98,6 +99,7 @@ class Run(Part):
     also: tuple[str, ...] = ()
     modalities: tuple[str, ...] | None = None
     protocol: str | None = None
+    replica: str | None = None
     needs: str | None = None
     note: str | None = None
 
@@ -368,8 +370,10 @@ class Cell:
 
 
 def replicas(paper: Paper, run: Run) -> tuple[str, ...]:
-    """The protocols that repeat the paper's own recipe and selection rule on the data of a run."""
+    """The protocols that repeat a paper's own recipe and selection rule on the data of a run."""
     if run.protocol is None:
         return ()
+    if run.replica is not None:
+        return (run.replica,)
     data = committed()[run.protocol].dataset
     return tuple(key for key, spec in committed().items() if spec.replica_of == paper.key and spec.dataset == data)

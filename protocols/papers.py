@@ -31,6 +31,7 @@ from protocols.paper import (
     Source,
     Table,
     Verdict,
+    replicas,
 )
 from protocols.spec import committed
 
@@ -160,8 +161,8 @@ def problems(paper: Paper, refusal: Refusal | None = None) -> list[str]:
     cited = {e.source for table in paper.tables for part in (table, *table.rows) for e in part.evidence}
     found += [f"sources: no number is from {name!r}." for name in paper.sources if name not in cited]
     for table in paper.tables:
-        for problem in (*_table_problems(table), *_row_problems(table), *_source_problems(paper, table)):
-            found.append(f"table {table.id}, {problem}")
+        told = (*_table_problems(table), *_row_problems(table), *_source_problems(paper, table))
+        found += [f"table {table.id}, {problem}" for problem in (*told, *_metric_problems(paper, table))]
         if refusal:
             found += [f"table {table.id}, {problem}" for problem in _method_problems(table, refusal)]
     return list(dict.fromkeys(found))
@@ -263,6 +264,10 @@ def _run_problems(table: Table, run: Run) -> Iterator[str]:
         return
     if spec.replica_of is not None:
         yield f"protocol: {run.protocol} repeats a paper's own rule; name the protocol that selects on validation."
+    if run.replica is not None:
+        repeated = [key for key, other in committed().items() if other.replica_of and other.dataset == spec.dataset]
+        if run.replica not in repeated:
+            yield f"replica: {_unknown(f'replica on the data of {run.protocol}', run.replica, repeated)}"
     for asked in (run.modalities, *(column.modalities for column in table.columns)):
         if asked and (missing := [m for m in asked if m not in spec.modalities]):
             yield f"protocol: {run.protocol} gives {', '.join(spec.modalities)}, not {missing[0]}."
@@ -279,6 +284,19 @@ def _source_problems(paper: Paper, table: Table) -> Iterator[str]:
         seen = {item.source for item in row.evidence or table.evidence}
         if seen and seen <= hearsay and any(value not in (None, NONE) for value in row.values):
             yield f"row {row.heading!r}, evidence: only a third person's note; leave the number null."
+
+
+def _metric_problems(paper: Paper, table: Table) -> Iterator[str]:
+    """A column whose number no protocol of its runs gives."""
+    if not _whole(table):
+        return
+    for cell in table.cells:
+        if cell.state != "now" or cell.column.metric is None or cell.run.protocol not in committed():
+            continue
+        for key in replicas(paper, cell.run) or (cell.run.protocol,):
+            if key in committed() and cell.column.metric not in committed()[key].metrics:
+                where, scored = f"row {cell.row.heading!r}, column {cell.column.title!r}", committed()[key].metrics
+                yield f"{where}, metric: {cell.column.metric} is none of {', '.join(scored)}, which {key} scores."
 
 
 def _method_problems(table: Table, refusal: Refusal) -> Iterator[str]:

@@ -232,6 +232,8 @@ def replica_name():
         (column(modalities=["texts"]), ["column 'T', modalities: no modality 'texts'. Did you mean 'text'?"]),
         (column(needs="audiosets"), ["column 'T', needs: no data set 'audiosets'. Did you mean 'audioset'?"]),
         (run(protocol="mosi-utterances@1"), ["row 'one', run, protocol: no protocol", f"Did you mean '{MOSI}'?"]),
+        (run(replica="mosi-bclstm-replica@2"), ["run, replica:", "Did you mean 'mosi-bclstm-replica@1'"]),
+        (lambda raw: first_table(raw)["columns"][0].update(metric="macro_f1"), ["macro_f1 is none of accuracy", MOSI]),
         (run(protocol=replica_name()), ["run, protocol:", "repeats a paper's own rule"]),
         (run(protocol="grid-digit@1"), ["protocol: grid-digit@1 gives audio, video, not text"]),
         (run(needs="audioset"), ["run, needs: a run has a protocol, or needs data; keep one"]),
@@ -335,7 +337,8 @@ def test_replicas_are_those_of_the_paper_on_the_same_data():
             if cell.run:
                 named = replicas(found, cell.run)
                 assert (named != ()) == (cell.run.protocol is not None)
-                assert all(committed()[name].replica_of == "mmmuba2018" for name in named)
+                quoted = cell.row.name == "Poria et al. 2017b"  # which keeps the recipe of the paper it is quoted from
+                assert all(committed()[name].replica_of == ("bclstm2017" if quoted else "mmmuba2018") for name in named)
     assert all(spec.replica_of is None or spec.replica_of in keys() for spec in committed().values())
 
 
