@@ -22,6 +22,21 @@ Progress = Callable[[Iterable, str], Iterable]
 
 
 @dataclass(frozen=True)
+class Standard:
+    """A split that papers use, or that this data set should be split by.
+
+    Args:
+        rule: who made it, and how.
+        counts: part -> examples of the whole data set, where they are known; a list that says otherwise is refused.
+        leak: what training and test part share: ``shared-actor``, ``shared-video``; empty where nothing is known of it.
+    """
+
+    rule: str
+    counts: dict[str, int] = field(default_factory=dict)
+    leak: str = ""
+
+
+@dataclass(frozen=True)
 class Card:
     """What a person needs to know before using a data set.
 
@@ -34,6 +49,8 @@ class Card:
         obtain: where to get them.
         aligned: whether all modalities have the same steps; True also where that depends on what a user brings.
         traps: what has misled people before.
+        owner: who made it and may be asked.
+        splits: name of a split, without the folder -> what it is.
     """
 
     title: str
@@ -48,6 +65,8 @@ class Card:
     obtain: str
     aligned: bool
     traps: tuple[str, ...] = field(default=())
+    owner: str = ""
+    splits: dict[str, Standard] = field(default_factory=dict)
 
 
 DATASETS = {
@@ -57,6 +76,9 @@ DATASETS = {
     "cmu_mosi_csd": "protocols.datasets.cmu_mosi_csd",
     "cmu_mosei_csd": "protocols.datasets.cmu_mosei_csd",
     "ravdess_vectors": "protocols.datasets.ravdess_vectors",
+    "crema_d": "protocols.datasets.crema_d",
+    "ravdess": "protocols.datasets.ravdess",
+    "kinetics_sounds": "protocols.datasets.kinetics_sounds",
     "features": "protocols.datasets.features",
 }
 
