@@ -19,11 +19,14 @@ SHAPES = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down"
 DASHES = ([1, 0], [6, 3], [2, 2])
 
 
-def ranking_chart(table: pd.DataFrame, metric: str, majority: float | None) -> dict[str, Any]:
-    """Means with intervals, best on top; diamonds are unimodal baselines, the dashed line the majority class.
+def ranking_chart(
+    table: pd.DataFrame, metric: str, majority: float | None, trivial: str = "majority class"
+) -> dict[str, Any]:
+    """Means with intervals, best on top; diamonds are unimodal baselines, the dashed line an answer without a model.
 
     Args:
         table: of ``queries.ranking``.
+        trivial: whose score the dashed line is.
     """
     rows = [
         {
@@ -57,7 +60,7 @@ def ranking_chart(table: pd.DataFrame, metric: str, majority: float | None) -> d
         },
     ]
     if majority is not None:
-        line = {"values": [{"at": majority, "text": f"majority class {value_text(majority, metric)}"}]}
+        line = {"values": [{"at": majority, "text": f"{trivial} {value_text(majority, metric)}"}]}
         x = _values("at", metric)
         layers += [
             {"data": line, "mark": {"type": "rule", "strokeDash": [6, 4], "color": REFERENCE}, "encoding": {"x": x}},

@@ -3,6 +3,8 @@
 import re
 import sys
 
+from protocols.tasks import TASKS
+
 
 def say(text: str) -> None:
     """A remark or an error, beside the results."""
@@ -61,7 +63,7 @@ def ranking_rows(spec, metric: str, condition: str, ranking) -> dict:
         "protocol": spec.key,
         "metric": metric,
         "condition": condition,
-        "majority_class": ranking.majority,
+        TASKS[spec.task].trivial: ranking.majority,
         "methods": json.loads(ranking.table.to_json(orient="records")),
         "absent": json.loads(ranking.absent.to_json(orient="records")),
     }
@@ -69,7 +71,7 @@ def ranking_rows(spec, metric: str, condition: str, ranking) -> dict:
 
 def print_ranking(spec, metric: str, condition: str, ranking) -> None:
     """A ranking for people: percent, intervals, ranks that are really separated."""
-    from leaderboard.figures import interval_text, ranks_text
+    from leaderboard.figures import interval_text, ranks_text, value_text
 
     print(f"\n{spec.key}  {spec.title}\n{metric}, {condition}, 95% interval over {'folds' if spec.folds else 'seeds'}")
     rows = [
@@ -88,7 +90,7 @@ def print_ranking(spec, metric: str, condition: str, ranking) -> None:
     else:
         print("  no completed run")
     if ranking.majority is not None:
-        print(f"majority class: {100 * ranking.majority:.1f} %")
+        print(f"{TASKS[spec.task].trivial_title}: {value_text(ranking.majority, metric)}")
     waiting = ranking.absent["reason"].str.startswith("not run yet")
     for row in ranking.absent[~waiting].to_dict("records"):
         print(f"not listed: {row['method']}: {row['reason']}")

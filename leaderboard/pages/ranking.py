@@ -10,6 +10,7 @@ from leaderboard.charts import ranking_chart
 from leaderboard.figures import interval_text, metric_title, ranks_text
 from leaderboard.session import choose, open_store, plain, require_protocols
 from protocols.spec import ProtocolSpec
+from protocols.tasks import TASKS
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
 
 
 def show_board(board: queries.Ranking, spec: ProtocolSpec, metric: str) -> None:
-    st.vega_lite_chart(ranking_chart(board.table, metric, board.majority))
+    st.vega_lite_chart(ranking_chart(board.table, metric, board.majority, TASKS[spec.task].trivial_title))
     rows = board.table.to_dict("records")
     score = metric_title(metric)
     table = pd.DataFrame(
