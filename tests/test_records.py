@@ -18,28 +18,14 @@ from zoo.spec import MethodSpec, entries
 
 ROOT = records_root()
 BUNDLES = find_bundles(ROOT)
-PROTOCOLS = ("grid-digit-noisy@1", "mosi-utterance@1", "ravdess-actors@1")
+PROTOCOLS = ("grid-digit-noisy@1", "grid-letter@1", "mosi-utterance@1", "ravdess-actors@1")
+# Harder words, to see whether the order of four families holds: only these run under it.
+ONLY = {"grid-letter@1": {"mult-paper", "mbt-small", "jca-length-free", "hfusion"}}
 # Entries that can run under a protocol and were not run yet; the board says so too.
 NOT_YET: dict[str, set[str]] = {
-    "grid-digit-noisy@1": {
-        "bottleneck_transformer",
-        "mult-code",
-        "mbt-small-late",
-        "mbt-small-full",
-        "hierarchical_cross_modal_attention",
-    },
-    "ravdess-actors@1": {
-        "mult-code",
-        "mbt-small-late",
-        "mbt-small-full",
-        "chfusion",
-        "contextual_fusion",
-        "mu_sa",
-        "mmuu_sa",
-        "mmmu_ba-code",
-        "sc_lstm",
-        "catf_lstm-code",
-    },
+    "grid-digit-noisy@1": {"mult-code", "mbt-small-late", "mbt-small-full"},
+    "grid-letter@1": {"mult-paper", "mbt-small"},
+    "ravdess-actors@1": {"catf_lstm-code"},
 }
 EVALUATED = [folder for folder in BUNDLES if (folder / "evaluation").is_dir()]
 
@@ -56,6 +42,9 @@ def test_every_seed_or_fold_is_there(name, key):
     try:
         entries()[name].takes(spec.modalities, aligned=spec.aligned)
     except ValueError:
+        assert not folder.exists()
+        return
+    if name not in ONLY.get(key, entries()):
         assert not folder.exists()
         return
     if name in NOT_YET.get(key, ()):
