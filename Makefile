@@ -17,7 +17,7 @@ demo: .venv/installed-demo
 	@if [ "$(SERVE)" != 0 ]; then $(BIN)/fuseboard serve --port $(PORT); fi
 
 test: .venv/installed-test browser lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -13,6 +13,16 @@ from pathlib import Path
 
 import pytest
 
+SHARED = {"grid_digit": "GRID"}  # fixtures that take long to make: all who use one run in the same process
+
+
+def pytest_collection_modifyitems(items):
+    """Which tests may run side by side: those of different files, but never two that start a Ray."""
+    for item in items:
+        shared = [group for fixture, group in SHARED.items() if fixture in item.fixturenames]
+        group = "Ray" if item.get_closest_marker("ray") else (shared or [str(item.path)])[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
