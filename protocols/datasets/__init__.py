@@ -75,6 +75,8 @@ DATASETS = {
     "cmu_mosi_utterance": "protocols.datasets.cmu_mosi_utterance",
     "cmu_mosi_csd": "protocols.datasets.cmu_mosi_csd",
     "cmu_mosei_csd": "protocols.datasets.cmu_mosei_csd",
+    "affwild2": "protocols.datasets.affwild2",
+    "afew_va": "protocols.datasets.afew_va",
     "ravdess_vectors": "protocols.datasets.ravdess_vectors",
     "crema_d": "protocols.datasets.crema_d",
     "ravdess": "protocols.datasets.ravdess",

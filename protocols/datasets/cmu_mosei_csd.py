@@ -7,7 +7,7 @@ done with them.
 from collections.abc import Mapping
 from pathlib import Path
 
-from protocols.datasets import Card, Progress, csd_segments
+from protocols.datasets import Card, Progress, Standard, csd_segments
 from protocols.datasets.csd_segments import Release
 from protocols.examples import Examples
 
@@ -26,6 +26,7 @@ TARGETS = {
 
 CARD = Card(
     title="CMU-MOSEI, words (CMU SDK)",
+    owner="Amir Zadeh and Louis-Philippe Morency, Carnegie Mellon University",
     folder="cmu_mosei_csd",
     home="https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK",
     licence="not checked: read the owner's page; the recordings are from a video site",
@@ -36,6 +37,7 @@ CARD = Card(
     layout=f"the .csd files by the SDK's own names, {LABELS}, and {FOLDS} with the standard folds",
     obtain=f"The SDK names the addresses of the .csd files; {FOLDS} is in its folder standard_datasets/CMU_MOSEI.",
     aligned=True,
+    splits={"sdk-folds": Standard(f"The SDK's lists of videos in {FOLDS}: 2249 / 300 / 678 videos.")},
     traps=(
         "Read every word: released files are cut or filled to 50 words, so numbers differ a little.",
         "Which segments are left depends on the files that are lined up together: a video that one of them lacks goes. "
