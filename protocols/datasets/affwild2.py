@@ -55,8 +55,8 @@ CARD = Card(
     aligned=True,
     splits={
         name: Standard(
-            f"Test: the official validation part, {validation} files of {train + validation}. Validation: a tenth of the "
-            "recordings of the official training part, those whose names hash to 0.",
+            f"Test: the official validation part, {validation} files of {train + validation}. Validation: a tenth of "
+            "the recordings of the official training part, those whose names hash to 0.",
         )
         for name, (train, validation) in RELEASES.items()
     },

@@ -50,7 +50,8 @@ def check(root: Path, release: Release) -> list[str]:
     """What is missing or wrong in the label file, the fold lists, and the default file of each modality."""
     folder = Path(root) / release.card.folder
     if not folder.is_dir():
-        return [f"{release.card.title}: the folder {folder} does not exist. {release.card.obtain}"]
+        card = release.card
+        return [f"{card.title}: the folder {folder} does not exist. Wanted there: {card.layout}. {card.obtain}"]
     found = []
     defaults = [next(iter(names.values())) for names in release.files.values()]
     for name in (release.labels, *defaults):

@@ -11,6 +11,7 @@ Below the data root, ``<folder>`` holds
         citation: Author 2024, venue
         home: https://example.org/my-clips
         classes: [calm, angry]       # the label 0 is calm, 1 is angry
+        # or, where numbers are predicted: targets: [valence, arousal]
         per_step: false              # true: every step has a label, see steps.csv
         modalities:                  # audio, video, text: any of them
           audio: {file: audio.npy, rate_hz: 50, width: 64}
@@ -23,10 +24,12 @@ Below the data root, ``<folder>`` holds
     ``examples.csv``. Without a length column: (N, D), one vector for each example.
 ``examples.csv``
     header ``id,label`` and, for each modality that is a sequence, ``<modality>_length``. A label is the name
-    of a class or its index; names win where both could be meant. With ``per_step`` there is no column ``label``.
+    of a class or its index; names win where both could be meant. With targets there is one column for each of them,
+    in their order, in place of ``label``. With ``per_step`` there is no label column.
 ``steps.csv``
-    only with ``per_step``: header ``id,step,label``, the steps of an example in order from 0. Each modality
-    has as many rows for an example as the example has labels.
+    only with ``per_step``: header ``id,step,label`` (or the targets), the steps of an example in order from 0. Each
+    modality has as many rows for an example as the example has labels. Steps that nobody labelled are left out of all
+    files.
 ``splits/<name>.csv``
     header ``id,part`` (train, validation, test), or ``id,fold`` with folds from 1.
 
@@ -94,12 +97,12 @@ def load(
     home = root / folder
     ids, rows = _read_examples(home / "examples.csv", described)
     if described.per_step:
-        labels = _read_steps(home / "steps.csv", ids, described.classes)
+        labels = _read_steps(home / "steps.csv", ids, described)
         flat = np.concatenate(labels)
     else:
         where = home / "examples.csv"
-        labels = flat = np.array(
-            [_label(row["label"], described.classes, f"{where}:{n}") for n, row in enumerate(rows, 2)], dtype=np.int64
+        labels = flat = _array(
+            [_read_label(row, described, f"{where}:{n}") for n, row in enumerate(rows, 2)], described
         )
     streams = {}
     for modality, declared in described.modalities.items():
@@ -113,7 +116,8 @@ def load(
         streams[modality] = Stream(values, stops - lengths, stops, values.shape[1], rate_hz=declared.rate_hz)
     arrays = [part for stream in streams.values() for part in (stream.stops, stream.values)]
     steps = np.array([len(own) for own in labels]) if described.per_step else np.ones(len(ids), dtype=np.int64)
-    return Examples(ids, labels, described.classes, streams, fingerprint(ids, steps, flat, *arrays))
+    mark = fingerprint(ids, steps, flat, *arrays)
+    return Examples(ids, labels, described.names, streams, mark, task=described.task)
 
 
 def _card(described: Description) -> Card:
@@ -141,7 +145,7 @@ def _table(path: Path, required: list[str], optional: list[str]) -> list[dict[st
 
 
 def _read_examples(path: Path, described: Description) -> tuple[tuple[str, ...], list[dict[str, str]]]:
-    required = ["id"] if described.per_step else ["id", "label"]
+    required = ["id"] if described.per_step else ["id", *described.columns]
     rows = _table(path, required, [f"{modality}_length" for modality in described.modalities])
     first: dict[str, int] = {}
     for number, row in enumerate(rows, 2):
@@ -153,20 +157,41 @@ def _read_examples(path: Path, described: Description) -> tuple[tuple[str, ...],
     return tuple(first), rows
 
 
-def _read_steps(path: Path, ids: tuple[str, ...], classes: tuple[str, ...]) -> list[np.ndarray]:
-    """(T,) int64 labels of each example."""
-    found: dict[str, list[int]] = {name: [] for name in ids}
-    for number, row in enumerate(_table(path, ["id", "step", "label"], []), 2):
+def _read_steps(path: Path, ids: tuple[str, ...], described: Description) -> list[np.ndarray]:
+    """(T,) int64 classes, or (T, K) float32 targets, of each example."""
+    found: dict[str, list] = {name: [] for name in ids}
+    for number, row in enumerate(_table(path, ["id", "step", *described.columns], []), 2):
         where = f"{path}:{number}"
         if row["id"] not in found:
             raise DataError(f"{where}: id {row['id']!r} is not in examples.csv.")
         steps = found[row["id"]]
         if row["step"] != str(len(steps)):
             raise DataError(f"{where}: step {row['step']!r} of {row['id']}; wanted {len(steps)}: in order, from 0.")
-        steps.append(_label(row["label"], classes, where))
+        steps.append(_read_label(row, described, where))
     if silent := [name for name, steps in found.items() if not steps]:
         raise DataError(f"{path}: no label for {silent[0]!r} ({len(silent)} such examples).")
-    return [np.array(steps, dtype=np.int64) for steps in found.values()]
+    return [_array(steps, described) for steps in found.values()]
+
+
+def _array(labels: list, described: Description) -> np.ndarray:
+    return np.array(labels, dtype=np.float32 if described.targets else np.int64)
+
+
+def _read_label(row: dict[str, str], described: Description, where: str) -> int | list[float]:
+    """The class of a row, or the number of each target."""
+    if described.targets is None:
+        return _label(row["label"], described.classes, where)
+    return [_number(row[target], target, where) for target in described.targets]
+
+
+def _number(text: str, target: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise DataError(f"{where}: {target} {text!r}; wanted a number. Leave out what nobody labelled.")
+    return value
 
 
 def _label(text: str, classes: tuple[str, ...], where: str) -> int:

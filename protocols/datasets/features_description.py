@@ -2,10 +2,19 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from protocols.datasets.checks import is_pointer, pointer_sentence
 from protocols.examples import DataError
@@ -13,9 +22,14 @@ from protocols.examples import DataError
 LAYOUT = (
     "<folder>/dataset.yaml; <folder>/<modality>.npy, float (sum of lengths, D) or (N, D); "
     "<folder>/examples.csv: id,label[,<modality>_length...]; <folder>/steps.csv: id,step,label (per_step only); "
+    "the names of targets in place of label where numbers are predicted; "
     "<folder>/splits/<name>.csv: id,part or id,fold. Described in protocols/datasets/features.py."
 )
 OBTAIN = "Make a folder there with dataset.yaml, examples.csv, one .npy for each modality and splits/<name>.csv."
+
+
+# Names a column of a table.
+Target = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class Modality(BaseModel):
@@ -30,7 +44,7 @@ class Modality(BaseModel):
 
 
 class Description(BaseModel):
-    """``dataset.yaml``."""
+    """``dataset.yaml``: one of ``classes`` and ``targets``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,16 +53,46 @@ class Description(BaseModel):
     licence: str
     citation: str
     home: str
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: tuple[str, ...] | None = Field(default=None, min_length=2)
+    targets: tuple[Target, ...] | None = Field(default=None, min_length=1)
     per_step: bool = False
     modalities: dict[Literal["audio", "video", "text"], Modality] = Field(min_length=1)
 
-    @field_validator("classes")
+    @field_validator("classes", "targets")
     @classmethod
-    def different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("a class is named twice")
+    def different(cls, value: tuple[str, ...] | None, told: ValidationInfo) -> tuple[str, ...] | None:
+        if value is not None and len(set(value)) != len(value):
+            raise ValueError(f"a {'class' if told.field_name == 'classes' else 'target'} is named twice")
         return value
+
+    @field_validator("targets")
+    @classmethod
+    def no_other_column(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in value or ():
+            if name in ("id", "step", "label") or name.endswith("_length"):
+                raise ValueError(f"{name!r} is another column of the tables; name the target otherwise")
+        return value
+
+    @model_validator(mode="after")
+    def one_task(self):
+        if (self.classes is None) == (self.targets is None):
+            raise ValueError("wanted classes, of which an item has one, or targets, of which each is a number")
+        return self
+
+    @property
+    def task(self) -> str:
+        """Key of ``protocols.tasks.TASKS``."""
+        return "regression" if self.targets else "classification"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes or the targets."""
+        return self.targets or self.classes
+
+    @property
+    def columns(self) -> list[str]:
+        """The label columns of a table."""
+        return list(self.targets) if self.targets else ["label"]
 
 
 def read_description(root: Path, folder: str) -> Description:

@@ -86,6 +86,27 @@ def test_one_label_a_step(root):
     assert features.check(root, NAME) == []
 
 
+def test_numbers_for_each_example(root):
+    describe(root, classes=None, targets=["valence", "arousal"])
+    table(root, "examples.csv", "id,valence,arousal,audio_length", "c,0.5,-1,3", "a,0,1e-1,1", "b,2,3,2")
+    examples = load(root)
+    assert examples.task == "regression" and examples.classes == ("valence", "arousal")
+    np.testing.assert_array_equal(examples.labels, np.array([[0.5, -1], [0, 0.1], [2, 3]], np.float32))
+    assert features.check(root, NAME) == []
+
+
+def test_numbers_for_each_step(root):
+    describe(root, classes=None, targets=["valence"], per_step=True, modalities={"audio": {"file": "audio.npy"}})
+    table(root, "examples.csv", "id,audio_length", "c,3", "a,1", "b,2")
+    steps = ["a,0,0.25", "c,0,0", "c,1,-0.5", "c,2,1", "b,0,0", "b,1,1"]
+    table(root, "steps.csv", "id,step,valence", *steps)
+    examples = load(root, ["audio"])
+    assert [own.tolist() for own in examples.labels] == [[[0], [-0.5], [1]], [[0.25]], [[0], [1]]]
+    table(root, "steps.csv", "id,step,valence", "a,0,none", *steps[1:])
+    with pytest.raises(DataError, match="steps.csv:2: valence 'none'; wanted a number"):
+        load(root, ["audio"])
+
+
 def test_the_fingerprint_follows_the_content(root):
     first = load(root).fingerprint
     assert load(root).fingerprint == first != load(root, ["audio"]).fingerprint
@@ -160,6 +181,10 @@ def test_a_missing_file_and_a_pointer_are_named(root, name):
         ({"licence": None}, "key 'licence' is missing"),
         ({"classes": ["calm"]}, "classes: "),
         ({"classes": ["calm", "calm"]}, "a class is named twice"),
+        ({"classes": None, "targets": ["valence", "valence"]}, "a target is named twice"),
+        ({"classes": None, "targets": ["audio_length"]}, "'audio_length' is another column"),
+        ({"classes": None}, "wanted classes, of which an item has one, or targets"),
+        ({"targets": ["valence"]}, "wanted classes, of which an item has one, or targets"),
         ({"name": "My Clips"}, "name: "),
         ({"modalities": {"vidoe": {"file": "video.npy"}}}, "unknown key 'modalities.vidoe'. Did you mean 'video'?"),
         ({"modalities": {"audio": {"fil": "a.npy", "file": "a.npy"}}}, "'modalities.audio.fil'. Did you mean 'file'?"),
