@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -143,6 +144,17 @@ class ClipSet:
                 f"{self.card.obtain} To go on without them, name them in {folder / ABSENT}, one id a line."
             )
         return Listing(found.classes, tuple(clips[name] for name in sorted(clips.keys() - absent)))
+
+    def check_split(self, name: str) -> None:
+        """Refuse a split that the card does not name.
+
+        Raises:
+            DataError: with the nearest name.
+        """
+        if name not in self.card.splits:
+            near = get_close_matches(name, self.card.splits, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise DataError(f"{self.card.title}: no split {name!r}.{hint} Known: {', '.join(self.card.splits)}.")
 
     def _check_count(self, folder: Path, ids: set[str]) -> None:
         wanted = self.card.counts.get("clips")

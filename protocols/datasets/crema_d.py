@@ -79,8 +79,9 @@ def split(root: Path, name: str, ids: tuple[str, ...]) -> dict[str, str]:
     """The fold of each clip by its actor (``actors``), or the lists that came with the data (``shared-actor``).
 
     Raises:
-        DataError: for lists that are missing or not those that the card describes.
+        DataError: for an unknown split, and for lists that are missing or not those that the card describes.
     """
+    CLIPS.check_split(name)
     folder = Path(root) / CARD.folder
     if name == "actors":
         folds = _folds(folder)

@@ -70,7 +70,8 @@ def split(root: Path, name: str, ids: tuple[str, ...]) -> dict[str, str]:
     """The part of each clip.
 
     Raises:
-        DataError: for lists that are missing or not those that the card describes.
+        DataError: for an unknown split, and for lists that are missing or not those that the card describes.
     """
+    CLIPS.check_split(name)
     rows = _rows(Path(root) / CARD.folder)
     return {clip: "validation" if rows[clip][0] == "train" and by_hash(clip) else rows[clip][0] for clip in ids}
