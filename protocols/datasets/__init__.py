@@ -81,6 +81,11 @@ DATASETS = {
     "crema_d": "protocols.datasets.crema_d",
     "ravdess": "protocols.datasets.ravdess",
     "kinetics_sounds": "protocols.datasets.kinetics_sounds",
+    "ave": "protocols.datasets.ave",
+    "savee": "protocols.datasets.savee",
+    "ucf51": "protocols.datasets.ucf51",
+    "vggsound": "protocols.datasets.vggsound",
+    "audioset": "protocols.datasets.audioset",
     "features": "protocols.datasets.features",
 }
 
