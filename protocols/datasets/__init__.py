@@ -77,6 +77,7 @@ DATASETS = {
     "cmu_mosei_csd": "protocols.datasets.cmu_mosei_csd",
     "affwild2": "protocols.datasets.affwild2",
     "afew_va": "protocols.datasets.afew_va",
+    "iemocap": "protocols.datasets.iemocap",
     "ravdess_vectors": "protocols.datasets.ravdess_vectors",
     "crema_d": "protocols.datasets.crema_d",
     "ravdess": "protocols.datasets.ravdess",

@@ -26,6 +26,7 @@ from protocols.datasets.affwild2_videos import (
     video_file,
 )
 from protocols.datasets.checks import check_request
+from protocols.datasets.clips import by_hash
 from protocols.datasets.prepared import prepared, write_rows
 from protocols.examples import DataError, Examples, Stream, fingerprint
 
@@ -34,7 +35,6 @@ STRETCH = 300  # frames; the window of the released code of RJCMA
 TARGETS = ("valence", "arousal")
 # Release -> annotation files of the training and of the validation part, as papers of these challenges count them.
 RELEASES = {"abaw3": (341, 71), "abaw6": (356, 76)}
-HELD_OUT = 10  # one recording in so many of the training part is ours to validate on
 
 CARD = Card(
     title="Aff-Wild2, valence and arousal",
@@ -136,15 +136,10 @@ def split(root: Path, name: str, ids: tuple[str, ...]) -> dict[str, str]:
         wanted = " and ".join(map(str, RELEASES[name]))
         raise DataError(f"{folder}: {came[0]} training and {came[1]} validation files; {name} has {wanted}.")
     parts = {
-        video: "test" if official == "Validation_Set" else "validation" if _held_out(video) else "train"
+        video: "test" if official == "Validation_Set" else "validation" if by_hash(recording(video)) else "train"
         for video, (official, _) in videos.items()
     }
     return {stretch: parts[stretch.rpartition("/")[0]] for stretch in ids}
-
-
-def _held_out(video: str) -> bool:
-    digest = hashlib.sha256(recording(video).encode()).digest()
-    return int.from_bytes(digest[:8], "big") % HELD_OUT == 0
 
 
 def _counts(videos: Mapping[str, tuple[str, Path]]) -> tuple[int, int]:
