@@ -1,147 +1,159 @@
 """Standardised results to take away: tidy rows, one fact each, a unique key, the same bytes for the same store."""
 
-import hashlib
-import io
-import json
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
-from leaderboard.queries import CELL, cells, current_runs
-from leaderboard.store import records
-from protocols.record import FIELDS, KEY, SCHEMA_VERSION
-
-LEVELS = ("seeds", "cells")
-FORMATS = ("csv", "parquet", "json")
-LICENCE = "Results: CC BY 4.0. Data sets keep their own licences; no example of theirs is in here."
-CITATION = "Fuseboard, a living, executable systematic review of attention-based audio-visual fusion."
-MEANING = {
-    "method": "name of the method spec, for example mult-paper",
-    "protocol": "name@version of the protocol; numbers of two protocols are never comparable",
-    "split": "test, or test/fold3 where the protocol has folds; without the fold in cells",
-    "condition": "what was done to the test input: clean, audio/white_noise/-5dB, video/missing",
-    "metric": "what was computed; /majority_class is what always answering the most frequent class of the "
-    "scored items would reach",
-    "value": "in the metric's own unit; fractions are in [0, 1], never percent",
-    "n": "seeds: scored examples (or steps) behind the value; cells: runs (seeds or folds) behind the mean",
-    "seed": "of the initial weights and the order of the examples; empty for published numbers",
-    "origin": "measured here, or published in a paper",
-    "source": "hash of the code that measured it; paper, table and row where published",
-    "run": "id of the run: a hash of method, protocol, data, code and seed",
-    "created": "when the run ended, ISO 8601, UTC",
-    "mean": "of the values of n runs",
-    "low": "lower end of the 95% t interval of the mean over runs; empty for one run",
-    "high": "upper end of that interval",
-}
-COLUMNS = {"seeds": FIELDS, "cells": ("protocol", *CELL, "mean", "low", "high", "n")}
-UNIQUE = {"seeds": KEY, "cells": ("protocol", *CELL)}
-
-
-class ExportError(ValueError):
-    """Nothing to export, or not in this way: what is accepted, what to do."""
+from leaderboard.downloads import croissant, descriptor
+from leaderboard.downloads.formats import FORMATS, Format, format_for
+from leaderboard.downloads.levels import ExportError, Level, Source, level_for
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written."""
+    """A file that was written, its descriptor beside it.
+
+    Args:
+        beside: further files without which this one is not whole: of a Croissant file the table.
+    """
 
     path: Path
     rows: int
     size: int
     sha256: str
+    beside: tuple[Path, ...] = ()
 
 
 def export(
-    engine: sa.Engine, protocol: str, level: str = "seeds", format: str = "csv", out: Path | None = None
+    engine: sa.Engine,
+    protocol: str,
+    level: str = "seeds",
+    format: str = "csv",
+    out: Path | None = None,
+    roots: Sequence[Path] = (),
 ) -> Exported:
     """Write the current results of a protocol, beside and then renamed, so that no half file is left.
 
+    The file's descriptor (data dictionary, sums, licence, citation) stands beside it: ``<file>.datapackage.json``.
+
     Args:
         protocol: ``name@version``.
-        level: ``"seeds"`` for the records themselves, ``"cells"`` for means with intervals.
-        format: ``"csv"``, ``"parquet"`` or ``"json"``.
+        level: a key of LEVELS.
+        format: a key of FORMATS.
         out: file to write; by default named after what it holds.
+        roots: bundle roots, where the predictions of the level ``samples`` lie.
 
     Raises:
         ExportError: for an unknown level or format, and where there is nothing to export.
     """
-    frame = rows(engine, protocol, level)
-    content = encode(frame, level, format)
+    kind = level_for(level)
+    how, source = format_for(format, kind), Source(engine, protocol, roots)
     path = Path(out) if out else Path(file_name(protocol, level, format))
+    if how.name == "croissant":
+        data = export(engine, protocol, level, "parquet", croissant.data_file(path), roots)
+        count = _placed(path, lambda file: how.writer()(file, data.path, kind))
+        return _described(path, source, kind, how, count, (), (data.path, descriptor.beside(data.path)))
+    if not how.table:
+        count = _placed(path, lambda file: _some(how.writer()(file, source), source, kind))
+        return _described(path, source, kind, how, count, ())
+    columns: list[pa.Field] = []
+    about = descriptor.about(source, kind)
+    count = _placed(path, lambda file: _some(how.writer()(file, _seen(kind, source, columns), about), source, kind))
+    return _described(path, source, kind, how, count, columns)
+
+
+def _seen(kind: Level, source: Source, columns: list[pa.Field]) -> Iterator[pa.Table]:
+    """The rows, with the columns of the first piece kept."""
+    for table in kind.tables(source):
+        columns[:] = columns or list(table.schema)
+        yield table
+
+
+def _some(count: int, source: Source, kind: Level) -> int:
+    """The number of rows, refused if there are none.
+
+    Raises:
+        ExportError: naming the next command.
+    """
+    if count:
+        return count
+    raise ExportError(
+        f"Nothing of {source.protocol} has the level {kind.name} ({kind.title}). Measure its runs: "
+        f"fuseboard evaluate <method> --protocol {source.protocol}"
+    )
+
+
+def _placed(path: Path, write: Callable[[Path], int]) -> int:
+    """Write beside, then rename. Gives back what the writer does.
+
+    Raises:
+        ExportError: where the file cannot be written; what was there stays.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
+        count = write(beside)
         beside.replace(path)
     except OSError as error:
-        raise ExportError(f"{path} cannot be written: {error.strerror}. Choose another file with --out.") from None
+        said = error.strerror or str(error)
+        raise ExportError(f"{path} cannot be written: {said}. Choose another file with --out.") from None
     finally:
         beside.unlink(missing_ok=True)
-    return Exported(path, len(frame), len(content), hashlib.sha256(content).hexdigest())
+    return count
+
+
+def _described(
+    path: Path,
+    source: Source,
+    kind: Level,
+    how: Format,
+    count: int,
+    columns: Iterable[pa.Field],
+    beside: tuple[Path, ...] = (),
+) -> Exported:
+    text = descriptor.describe(path, source, kind, how, count, list(columns))
+    _placed(descriptor.beside(path), lambda file: file.write_text(text, encoding="utf-8"))
+    return Exported(path, count, path.stat().st_size, descriptor.sha256(path), beside)
 
 
 def file_name(protocol: str, level: str, format: str) -> str:
     """``grid-digit@1`` -> ``grid-digit-v1-seeds.csv``: a name that every file system takes."""
-    return f"{protocol.replace('@', '-v')}-{level}.{format}"
+    return f"{protocol.replace('@', '-v')}-{level}{FORMATS[format].suffix}"
 
 
-def rows(engine: sa.Engine, protocol: str, level: str) -> pd.DataFrame:
-    """Rows of an export, sorted by their unique key; those of measured runs that the board shows, and published ones.
+def rows(engine: sa.Engine, protocol: str, level: str, roots: Sequence[Path] = ()) -> pd.DataFrame:
+    """Rows of a level as one frame, sorted; for tables that fit into memory.
 
     Raises:
         ExportError: as `export`.
     """
-    if level not in LEVELS:
-        raise ExportError(f"No level {level!r}. Known: {', '.join(LEVELS)}.")
-    with engine.connect() as connection:
-        found = connection.execute(sa.select(records).where(records.c.protocol == protocol)).all()
-    frame = pd.DataFrame(found, columns=list(FIELDS)).astype({"seed": "Int64", "n": "int64", "value": "float64"})
-    kept, _ = current_runs(engine, protocol)
-    frame = frame[frame["run"].isin(kept["run"]) | (frame["origin"] == "published")]
-    if level == "cells":
-        frame = cells(frame[frame["origin"] == "measured"]).assign(protocol=protocol)
-    if frame.empty:
-        raise ExportError(
-            f"No results of {protocol} in the store. Run: fuseboard run <method> --protocol {protocol}, "
-            "then: fuseboard ingest"
-        )
-    return frame[list(COLUMNS[level])].sort_values(list(UNIQUE[level]), ignore_index=True)
+    return _frame(pa.concat_tables(level_for(level).tables(Source(engine, protocol, roots))))
 
 
-def encode(frame: pd.DataFrame, level: str, format: str) -> bytes:
-    """A file of the rows. Floats are written so that they read back as they are.
+def first_rows(engine: sa.Engine, protocol: str, level: str, roots: Sequence[Path] = (), n: int = 5) -> pd.DataFrame:
+    """The first rows of a level; what follows them is not read.
 
     Raises:
-        ExportError: for an unknown format.
+        ExportError: as `export`.
     """
-    if format == "csv":
-        return frame.to_csv(index=False, lineterminator="\n").encode()
-    if format == "json":
-        table = frame.astype(object).where(frame.notna(), None).to_dict("records")
-        return (json.dumps(table, indent=1, allow_nan=False) + "\n").encode()
-    if format != "parquet":
-        raise ExportError(f"No format {format!r}. Known: {', '.join(FORMATS)}.")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    about = {
-        "schema_version": str(SCHEMA_VERSION),
-        "licence": LICENCE,
-        "citation": CITATION,
-        "unique_key": ", ".join(UNIQUE[level]),
-        # The newest record, not the time of the download: the same store gives the same file.
-        **({"created": frame["created"].max()} if level == "seeds" else {}),
-    }
-    buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **about}), buffer, compression="zstd")
-    return buffer.getvalue()
+    kind, source = level_for(level), Source(engine, protocol, roots)
+    some = next((table for table in kind.tables(source) if len(table)), kind.schema.empty_table())
+    _some(len(some), source, kind)
+    return _frame(some.slice(0, n))
 
 
-def data_dictionary(level: str = "seeds") -> pd.DataFrame:
+def _frame(table: pa.Table) -> pd.DataFrame:
+    # Without the mapping a column of whole numbers with gaps would become one of floats.
+    return table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+
+
+def data_dictionary(name: str = "seeds") -> pd.DataFrame:
     """What each column means: column, in_key, meaning."""
-    rows = [(name, name in UNIQUE[level], MEANING[name]) for name in COLUMNS[level]]
-    return pd.DataFrame(rows, columns=["column", "in_key", "meaning"])
+    kind = level_for(name)
+    found = [(column, column in kind.key, kind.meaning(column)) for column in kind.columns]
+    return pd.DataFrame(found, columns=["column", "in_key", "meaning"])

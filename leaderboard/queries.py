@@ -279,10 +279,14 @@ def _named(column: sa.Column, prefixes: str | Sequence[str]) -> sa.ColumnElement
 
 def _same_suite(engine: sa.Engine, kept: pd.DataFrame) -> pd.DataFrame:
     """Without runs that were measured by another version of the suite than most, or the newer of two."""
+    return kept[~kept["run"].isin(measured_by_another_suite(engine, kept))]
+
+
+def measured_by_another_suite(engine: sa.Engine, kept: pd.DataFrame) -> set[str]:
+    """Of these runs, those whose evaluation is by another version of the suite than most, or the newer of two."""
     told = _frame(engine, sa.select(evaluations.c.run, evaluations.c.suite, evaluations.c.created))
     told = told[told["run"].isin(kept["run"])].assign(one="")
-    others = set(told["run"]) - set(_largest(told, "one", "suite")["run"])
-    return kept[~kept["run"].isin(others)]
+    return set(told["run"]) - set(_largest(told, "one", "suite")["run"])
 
 
 def _largest(frame: pd.DataFrame, within: str, group: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import typer
 from runners import data_cli, weights_cli
 from runners.bench_cli import bench
 from runners.blend_cli import blend
+from runners.downloads_cli import export, verify
 from runners.evaluate_cli import evaluate, measure_all
 from runners.indexing import fill
 from runners.indexing import ingest as index
@@ -46,6 +47,8 @@ app.command()(blend)
 app.command()(papers)
 app.command()(reproduce)
 app.command()(review)
+app.command()(export)
+app.command()(verify)
 
 
 def main() -> None:
@@ -75,7 +78,7 @@ def _exit_code(error: Exception) -> int | None:
         ("protocols.spec", "SpecError"): WRONG_INPUT,
         ("protocols.examples", "DataError"): WRONG_INPUT,
         ("runners.evaluate", "EvaluationError"): WRONG_INPUT,
-        ("leaderboard.export", "ExportError"): WRONG_INPUT,
+        ("leaderboard.downloads.levels", "ExportError"): WRONG_INPUT,
         ("leaderboard.store", "StoreError"): FAILED,
         ("runners.bundle", "RunError"): FAILED,
     }
@@ -343,26 +346,6 @@ def serve(
     say(f"The board is at http://{address}:{port} (end it with Ctrl-C)")
     command = [sys.executable, "-m", "leaderboard", f"--server.port={port}", f"--server.address={address}"]
     os.execve(sys.executable, command, os.environ | places)
-
-
-@app.command()
-def export(
-    protocol: Annotated[str, typer.Option(help="name@version.")],
-    out: Annotated[Path, typer.Option(help="File to write.")],
-    level: Annotated[str, typer.Option(help="seeds: every record; cells: mean and interval.")] = "seeds",
-    format: Annotated[str, typer.Option(help="csv, parquet or json.")] = "csv",
-    bundle_root: BundleRoot = None,
-    database_url: DatabaseUrl = None,
-):
-    """Write standardised results to a file."""
-    from leaderboard import store
-    from leaderboard.export import export as write
-    from runners.settings import Settings
-
-    found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
-    fill(found)
-    write(store.connect(found.database_url), protocol, level=level, format=format, out=out)
-    print(f"wrote {out} ({out.stat().st_size:,} bytes)")
 
 
 def _board(found, protocol: str | None, metric: str | None, condition: str | None, as_json: bool) -> None:

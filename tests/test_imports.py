@@ -61,7 +61,7 @@ def test_ray_and_mlflow_stand_in_one_place_each(path):
     names = {name.split(".")[0] for name in imports(path)}
     assert "ray" not in names or path.name in ("cluster.py", "tune.py")
     assert "mlflow" not in names or path.name == "tracking.py"
-    joins = ("cli.py", "indexing.py", "output.py", "review_cli.py", "worker.py")
+    joins = ("cli.py", "downloads_cli.py", "indexing.py", "output.py", "review_cli.py", "worker.py")
     assert "leaderboard" not in names or path.name in joins
 
 

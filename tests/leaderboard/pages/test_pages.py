@@ -134,6 +134,18 @@ def test_download_offers_the_protocol(page):
     assert list(at.dataframe[0].value.columns)[-4:] == ["mean", "low", "high", "n"]
 
 
+@pytest.mark.usefixtures("filled")
+def test_download_offers_every_level_in_its_formats(page):
+    at = page("download", level="cells")
+    assert at.selectbox(key="level").options[0] == "Seeds: every record of every run"
+    assert at.selectbox(key="format").options == ["csv", "parquet", "json", "latex", "hf-eval", "croissant"]
+    assert page("download", level="seeds").selectbox(key="format").options == ["csv", "parquet", "json", "croissant"]
+    assert "fuseboard evaluate" in page("download", level="curves").info[0].value
+    at = page("download", level="samples")
+    at.button[0].click().run()  # predictions are read when they are asked for
+    assert "The predictions of 10 of 10 runs are not here" in at.info[0].value.replace("\\", "")
+
+
 @pytest.fixture
 def evaluated(page, engine, bundles, evaluate, monkeypatch):
     """Real names of a protocol, of its suite and of methods."""
