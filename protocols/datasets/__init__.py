@@ -1,6 +1,6 @@
-"""DATASETS: every data set by name, and the module that declares and reads it. Imports no torch.
+"""DATASETS: every data set by name, and what declares and reads it. Imports no torch.
 
-A data set's module holds
+A data set's module, or its object ``module:OBJECT`` where one file reads a family of them, holds
 
 - ``CARD``: home, licence, citation, expected counts and files (a ``Card``);
 - ``check(root) -> list[str]``: one sentence for each thing that is missing or wrong, empty if all is well;
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
-from types import ModuleType
+from typing import Any
 
 # progress(items, description) -> the same items, drawn as they pass
 Progress = Callable[[Iterable, str], Iterable]
@@ -87,12 +87,22 @@ DATASETS = {
     "ucf51": "protocols.datasets.ucf51",
     "vggsound": "protocols.datasets.vggsound",
     "audioset": "protocols.datasets.audioset",
+    "mult_mosi": "protocols.datasets.mult_pickles:MOSI",
+    "mult_mosi_unaligned": "protocols.datasets.mult_pickles:MOSI_UNALIGNED",
+    "mult_mosei": "protocols.datasets.mult_pickles:MOSEI",
+    "mult_mosei_unaligned": "protocols.datasets.mult_pickles:MOSEI_UNALIGNED",
+    "mult_iemocap": "protocols.datasets.mult_pickles:IEMOCAP",
+    "mult_iemocap_unaligned": "protocols.datasets.mult_pickles:IEMOCAP_UNALIGNED",
+    "mmsa_mosi": "protocols.datasets.mmsa_pickles:MOSI",
+    "mmsa_mosi_unaligned": "protocols.datasets.mmsa_pickles:MOSI_UNALIGNED",
+    "mmsa_mosei": "protocols.datasets.mmsa_pickles:MOSEI",
+    "mmsa_mosei_unaligned": "protocols.datasets.mmsa_pickles:MOSEI_UNALIGNED",
     "features": "protocols.datasets.features",
 }
 
 
-def dataset(name: str) -> ModuleType:
-    """The module of a data set.
+def dataset(name: str) -> Any:
+    """The module of a data set, or the object in its family's module.
 
     Raises:
         KeyError: naming the nearest known data set.
@@ -101,4 +111,6 @@ def dataset(name: str) -> ModuleType:
         near = get_close_matches(name, DATASETS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise KeyError(f"No data set {name!r}.{hint} Known: {', '.join(DATASETS)}.")
-    return import_module(DATASETS[name])
+    module, _, item = DATASETS[name].partition(":")
+    found = import_module(module)
+    return getattr(found, item) if item else found

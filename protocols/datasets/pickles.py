@@ -14,7 +14,7 @@ import numpy as np
 from protocols.datasets.checks import is_pointer, pointer_sentence
 from protocols.examples import DataError
 
-# Booleans, numbers and fixed-width text; no objects, no records.
+# Booleans, numbers and fixed-width text; no records, and of objects none but text.
 _PLAIN_TYPE = re.compile(r"[<>|=]?(?:[biufc]\d{1,2}|[SU]\d{1,6})|[?]|bool|u?int\d{1,2}|float\d{2}|complex\d{2,3}")
 
 
@@ -23,6 +23,9 @@ class _Dtype:
 
     def __init__(self, spec, align=False, copy=False):
         spec = spec.decode("ascii") if isinstance(spec, bytes) else spec
+        if spec in ("O8", "O4"):  # of a 64-bit or a 32-bit machine; what the objects are tells the array
+            self.spec, self.plain = spec, None
+            return
         if not isinstance(spec, str) or not _PLAIN_TYPE.fullmatch(spec):
             raise DataError(f"array type {spec!r} is refused; accepted are plain numbers and text")
         self.plain = np.dtype(spec)
@@ -31,10 +34,18 @@ class _Dtype:
         _, order, subtype, names, columns, size, *_ = state
         if subtype is not None or names is not None or columns is not None:
             raise DataError("an array type with fields is refused; accepted are plain numbers and text")
+        if self.plain is None:
+            return
         if self.plain.kind in "SU":
             self.plain = np.dtype(f"{self.plain.kind}{size // (4 if self.plain.kind == 'U' else 1)}")
         order = order.decode("ascii") if isinstance(order, bytes) else order
         self.plain = self.plain.newbyteorder(order)
+
+    def of_bytes(self) -> np.dtype:
+        """The type of an array that is given as bytes."""
+        if self.plain is None:
+            raise DataError(f"array type {self.spec!r} is refused; accepted are plain numbers and text")
+        return self.plain
 
 
 class _Array(np.ndarray):
@@ -44,8 +55,13 @@ class _Array(np.ndarray):
         version, shape, dtype, fortran, raw = state
         if any(not isinstance(size, int) or size < 0 for size in shape):
             raise DataError(f"array shape {shape!r} is refused; accepted are whole numbers from 0")
+        if isinstance(raw, list) and dtype.plain is None and all(isinstance(item, str | bytes) for item in raw):
+            words = [item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in raw]
+            text = np.array(words or "")
+            super().__setstate__((version, shape, text.dtype, fortran, text.tobytes() if words else b""))
+            return
         raw = raw.encode("latin1") if isinstance(raw, str) else raw
-        super().__setstate__((version, shape, dtype.plain, fortran, bytes(raw)))
+        super().__setstate__((version, shape, dtype.of_bytes(), fortran, bytes(raw)))
 
 
 def _ndarray(*arguments):
@@ -58,12 +74,12 @@ def _reconstruct(kind, shape, typecode):
 
 
 def _frombuffer(raw, dtype, shape, order):
-    return np.frombuffer(raw, dtype.plain).reshape(shape, order=order)
+    return np.frombuffer(raw, dtype.of_bytes()).reshape(shape, order=order)
 
 
 def _scalar(dtype, raw):
     raw = raw.encode("latin1") if isinstance(raw, str) else raw
-    return np.frombuffer(raw, dtype.plain, count=1)[0]
+    return np.frombuffer(raw, dtype.of_bytes(), count=1)[0]
 
 
 def _encode(text, codec="latin1"):
@@ -108,7 +124,7 @@ def load(path: Path):
 
     Raises:
         DataError: naming the file, for anything else: a name outside ``ALLOWED`` (with the name), an array
-            of objects or records, a truncated file, a file that is not there.
+            of records or of objects that are not text, a truncated file, a file that is not there.
     """
     if not path.is_file():
         raise DataError(f"{path} is missing.")

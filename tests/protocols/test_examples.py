@@ -53,3 +53,33 @@ def test_the_fingerprint_sees_every_change():
     }
     assert len(seen) == 5
     assert fingerprint(("a", "b"), x) == fingerprint(("a", "b"), x.copy())
+
+
+def numbers(task, labels):
+    return Examples(("a", "b"), labels, ("valence", "arousal"), {}, "0", task)
+
+
+def test_numbers_and_labels_that_occur_together():
+    every = np.array([[0.5, -1.0], [0.0, 2.0]], dtype=np.float32)
+    assert not numbers("regression", every).per_step
+    assert numbers("regression", [every, every[:1]]).per_step
+    assert numbers("multilabel", (every > 0).astype(np.float32)).task == "multilabel"
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "said"),
+    (
+        ("regression", np.zeros((2, 2)), "labels are float64"),
+        (
+            "regression",
+            np.zeros(2, np.float32),
+            r"float32 \(2,\); wanted float32 \(items, 2\), one column for each of val",
+        ),
+        ("regression", np.array([[0, 1], [np.nan, 0]], np.float32), "valence of item 1 is nan"),
+        ("regression", [np.array([[0, -100]], np.float32)] * 2, "arousal of item 0 is -100 .2 such labels"),
+        ("multilabel", np.array([[0, 1], [0.5, 0]], np.float32), "valence of item 1 is 0.5 .* accepted are 0 and 1"),
+    ),
+)
+def test_labels_that_no_loss_could_take_are_refused(task, labels, said):
+    with pytest.raises(DataError, match=said):
+        numbers(task, labels)

@@ -45,6 +45,11 @@ def test_seeds_and_folds():
         ({"select_on": "test"}, "selection never sees the test split"),
         ({"vresion": 2}, "unknown key 'vresion'. Did you mean 'version'"),
         ({"metrics": ["acuracy"]}, "no metric 'acuracy'"),
+        ({"metrics": ["mae"]}, "no metric 'mae' of classification"),
+        ({"metrics": ["accuracy/yes"]}, "no metric 'accuracy/yes'"),
+        ({"task": "ranking"}, "known tasks: classification, regression, multilabel"),
+        ({"loss": "l1"}, "loss: 'l1' is none of classification; known: cross_entropy"),
+        ({"task": "multilabel", "loss": "l1"}, "'l1' is none of multilabel; known: binary_cross_entropy"),
         ({"conditions": ["audio/white_noise/loud"]}, "not understood"),
         ({"conditions": ["smell/missing"]}, "not understood"),
         ({"training_conditions": ["audio/missing"]}, "training condition is clean or a corruption"),
@@ -71,3 +76,12 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 
 def test_ones_own_file_is_a_protocol(tmp_path):
     assert read(written(tmp_path, name="mine", version=3)).key == "mine@3"
+
+
+def test_a_task_and_its_loss_are_said_only_where_they_are_not_the_usual_ones(tmp_path):
+    usual = load("synthetic@1")
+    assert (usual.task, usual.descends) == ("classification", "cross_entropy")
+    assert not {"task", "loss", "replica_of"} & usual.model_dump().keys()
+    other = read(written(tmp_path, task="regression", metrics=["ccc", "ccc/valence"]))
+    assert (other.descends, other.model_dump()["task"], "loss" in other.model_dump()) == ("l1", "regression", False)
+    assert read(written(tmp_path, task="regression", loss="ccc", metrics=["ccc"])).model_dump()["loss"] == "ccc"

@@ -115,6 +115,13 @@ def test_other_names_are_refused(tmp_path, content, name):
     assert name in str(error.value)
 
 
+def test_objects_that_are_text_come_as_text(tmp_path):
+    content = {"ids": np.array([["v1", "0.5"], [b"v2", "1.5"]], dtype=object), "none": np.array([], dtype=object)}
+    came = pickles.load(write(tmp_path, pickle.dumps(content)))
+    assert np.array_equal(came["ids"], np.array([["v1", "0.5"], ["v2", "1.5"]])) and came["ids"].dtype.kind == "U"
+    assert came["none"].shape == (0,)
+
+
 def array_with(dtype: bytes, state: bytes = b"(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb", shape: bytes = b"(I1\nt") -> bytes:
     """A hand-made array of 8 bytes."""
     return (
