@@ -88,9 +88,9 @@ class Run(Part):
         settings: in place of the preset's, whole entries.
         also: further presets, run to explain a gap; the verdict is the first one's.
         modalities: of the whole row; a column that is a modality set names its own.
-        protocol: under which it runs on data that we read.
+        protocol: under which it runs on data that can be read.
         replica: of another paper, in place of this paper's: a row quoted from there keeps the recipe it had there.
-        needs: in place of a protocol, a key of ``datasets.yaml``.
+        needs: a key of ``datasets.yaml``: data to bring first. Without a protocol nothing reads them yet.
         note: known differences from what the paper ran.
     """
 
@@ -334,9 +334,9 @@ class Cell:
 
     @property
     def needs(self) -> str | None:
-        """The data to bring for it."""
+        """The data to bring for it; None where they are at hand."""
         if self.run is None or self.run.protocol:
-            return None
+            return self.run.needs if self.run else None
         return self.column.needs or self.run.needs
 
     @property
@@ -346,7 +346,7 @@ class Cell:
             return "blank"
         if self.run is None:
             return "not_comparable"
-        return "now" if self.run.protocol else "data"
+        return "now" if self.run.protocol and not self.run.needs else "data"
 
     @property
     def reason(self) -> str:

@@ -245,7 +245,7 @@ def _gaps(cell: Cell) -> Iterator[str]:
         yield "neither run nor not_comparable, and the table has no otherwise."
     if cell.run and not cell.run.protocol and cell.needs is None:
         yield "the run names neither a protocol nor needs."
-    if cell.state == "now" and cell.column.metric is None:
+    if cell.run and cell.run.protocol and cell.column.metric is None:
         yield "runs, but the column names no metric of ours."
 
 
@@ -256,8 +256,6 @@ def _run_problems(table: Table, run: Run) -> Iterator[str]:
         yield f"needs: {_unknown('data set', run.needs, datasets())}"
     if run.protocol is None:
         return
-    if run.needs is not None:
-        yield "needs: a run has a protocol, or needs data; keep one."
     spec = committed().get(run.protocol)
     if spec is None:
         yield f"protocol: {_unknown('protocol', run.protocol, committed())}"
@@ -291,7 +289,7 @@ def _metric_problems(paper: Paper, table: Table) -> Iterator[str]:
     if not _whole(table):
         return
     for cell in table.cells:
-        if cell.state != "now" or cell.column.metric is None or cell.run.protocol not in committed():
+        if cell.state not in ("now", "data") or cell.column.metric is None or cell.run.protocol not in committed():
             continue
         for key in replicas(paper, cell.run) or (cell.run.protocol,):
             if key in committed() and cell.column.metric not in committed()[key].metrics:

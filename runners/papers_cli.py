@@ -148,17 +148,20 @@ def _source(source) -> str:
 def _bring(tables) -> list[dict]:
     """The data that a person brings, each once, with the tables that wait for it."""
     from protocols.papers import datasets
+    from runners.brought import places
 
-    waiting: dict[str, list[str]] = {}
+    waiting: dict[str, list] = {}
     for table in tables:
         for cell in table.cells:
-            if cell.state == "data" and table.id not in waiting.setdefault(cell.needs, []):
-                waiting[cell.needs].append(table.id)
-    return [
-        {"data set": datasets()[key].title, "for tables": ", ".join(ids)}
-        | datasets()[key].model_dump(exclude={"title"})
-        for key, ids in waiting.items()
-    ]
+            if cell.state == "data":
+                waiting.setdefault(cell.needs, []).append(cell)
+    found = []
+    for key, cells in waiting.items():
+        ids = dict.fromkeys(cell.table.id for cell in cells)
+        entry = {"data set": datasets()[key].title, "for tables": ", ".join(ids)}
+        entry |= datasets()[key].model_dump(exclude={"title"})
+        found.append(entry | {"put": places(cells) or ["nothing reads these files yet"]})
+    return found
 
 
 def print_bring(tables) -> None:
@@ -279,7 +282,11 @@ def _way(cell, reasons: list[str]) -> str:
     what = run.method
     if run.settings:
         what += f" with {_flow(run.settings)}"
-    where = f"under {run.protocol}" if run.protocol else f"needs {datasets()[cell.needs].title}"
+    told = (
+        f"under {run.protocol}" if run.protocol else "",
+        f"needs {datasets()[cell.needs].title}" if cell.needs else "",
+    )
+    where = ", ".join(part for part in told if part)
     return f"{what}, {where}{' ' + note(run.note) if run.note else ''}"
 
 

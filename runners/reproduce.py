@@ -9,6 +9,7 @@ from protocols.paper import Cell, Paper, Table, replicas
 from protocols.record import read_jsonl
 from protocols.spec import ProtocolSpec, committed
 from protocols.verdict import NOT_COMPARABLE, Judged, judge
+from runners.brought import here
 from runners.cluster import OnEpoch, execute
 from runners.experiment import Experiment
 from runners.papers_cli import method_spec
@@ -127,7 +128,8 @@ def prepare(
     """
     wanted = [w.lower() for w in rows]
     outcomes = [Outcome(cell) for cell in table.cells]
-    chosen = [outcome for outcome in outcomes if outcome.cell.state == "now" and _named(outcome.cell, wanted)]
+    root = settings.data_root
+    chosen = [outcome for outcome in outcomes if here(outcome.cell, root) and _named(outcome.cell, wanted)]
     methods: dict[str, dict[str, MethodSpec]] = {}
     for outcome in chosen:
         spec = _spec(outcome.cell)

@@ -29,12 +29,13 @@ def reproduce(
     before the first run. The same command goes on where it was interrupted.
     """
     from protocols.papers import paper
+    from runners.brought import here
     from runners.settings import SETTINGS, Settings
 
     found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
     told = paper(key)
     parts = told.chosen(table)
-    ready = [part for part in parts if part.coverage()["now"]]
+    ready = [part for part in parts if any(here(cell, found.data_root) for cell in part.cells)]
     if not ready:
         _cannot(told, parts)
         raise typer.Exit(WRONG_INPUT)

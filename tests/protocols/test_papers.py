@@ -151,6 +151,12 @@ def test_states_reasons_and_what_is_needed(written):
     assert [row.values[1] for row in table.rows] == [NONE, "0.950", "1.000"]
 
 
+def test_a_run_may_have_a_protocol_and_need_data_for_it(written):
+    path = written(lambda raw: first_table(raw)["rows"][0]["run"].update(needs="audioset"))
+    cell = read(path).tables[0].cells[0]
+    assert cell.state == "data" and cell.needs == "audioset" and cell.run.protocol == MOSI
+
+
 def test_what_a_cell_says_goes_before_its_row_and_that_before_its_table(written):
     def change(raw):
         table = first_table(raw)
@@ -236,7 +242,6 @@ def replica_name():
         (lambda raw: first_table(raw)["columns"][0].update(metric="macro_f1"), ["macro_f1 is none of accuracy", MOSI]),
         (run(protocol=replica_name()), ["run, protocol:", "repeats a paper's own rule"]),
         (run(protocol="grid-digit@1"), ["protocol: grid-digit@1 gives audio, video, not text"]),
-        (run(needs="audioset"), ["run, needs: a run has a protocol, or needs data; keep one"]),
         (lambda raw: first_row(raw)["run"].pop("protocol"), ["the run names neither a protocol nor needs"]),
         (lambda raw: first_row(raw).update(name="two"), ["rows: 'two' stands 2 times"]),
         (repeated_group, ["rows: those of 'a' do not stand together, so this is not the printed order"]),

@@ -1,0 +1,30 @@
+"""Published numbers that wait for data: whether the data are here now, and where they belong. Imports no torch."""
+
+from pathlib import Path
+
+from protocols.datasets import dataset
+from protocols.paper import Cell
+from protocols.spec import committed
+
+
+def folder(protocol: str) -> str:
+    """Of a protocol's data, below the data root."""
+    name, _, own = committed()[protocol].dataset.partition("/")
+    return own or dataset(name).CARD.folder
+
+
+def here(cell: Cell, data_root: Path) -> bool:
+    """Whether a cell can be recomputed: at once, or because the folder of its data is there now."""
+    if cell.state == "data" and cell.run.protocol:
+        return (Path(data_root) / folder(cell.run.protocol)).is_dir()
+    return cell.state == "now"
+
+
+def places(cells: list[Cell]) -> list[str]:
+    """For each protocol of some cells that wait: the folder, what lies in it, and the name of its split."""
+    found = []
+    for protocol in dict.fromkeys(cell.run.protocol for cell in cells if cell.run.protocol):
+        spec = committed()[protocol]
+        card = dataset(spec.dataset.partition("/")[0]).CARD
+        found.append(f"{folder(protocol)}/ below the data root, for {protocol}: {card.layout}")
+    return found
