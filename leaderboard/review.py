@@ -40,7 +40,6 @@ SALIENCY = {
     "gradient_tau": "Agreement with gradients",
 }
 Ran = Mapping[str, Mapping[str, int]]  # entry -> protocol -> runs, as `runs_of_entries` counts them
-LEAKING = "test-selected"  # how the footing of a leaking rule begins in a report
 
 
 @dataclass(frozen=True)
@@ -111,14 +110,12 @@ def reports_root() -> Path:
 def verdicts(key: str, root: Path | None = None) -> Counter[str]:
     """Verdict -> how many recomputed cells of a paper have it, over all its published reports.
 
-    A cell counts once, under the rule that does not leak; cells that were not recomputed do not count.
+    The verdict of a cell is that of the rule that does not leak; cells that were not recomputed do not count.
     """
     found: Counter[str] = Counter()
     for path in sorted((root or reports_root()).glob(f"{key}/table-*/table.csv")):
         with open(path, encoding="utf-8", newline="") as file:
-            found.update(
-                row["verdict"] for row in csv.DictReader(file) if row["mean"] and not row["footing"].startswith(LEAKING)
-            )
+            found.update(row["verdict"] for row in csv.DictReader(file) if row["mean"])
     return found
 
 

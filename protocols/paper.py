@@ -104,6 +104,32 @@ class Run(Part):
     note: str | None = None
 
 
+class Measurement(Part):
+    """A number of ours behind a finding.
+
+    Args:
+        what: what was changed, in a few words.
+        value: mean and half width of its 95 % interval, in the unit of the column, with the count of runs.
+        runs: their ids.
+    """
+
+    what: str
+    value: str
+    runs: tuple[str, ...] = Field(min_length=1)
+
+
+class Finding(Part):
+    """Why a published number does or does not come up again.
+
+    Args:
+        says: the reason in one sentence or two.
+        measured: the numbers that it rests on.
+    """
+
+    says: str
+    measured: tuple[Measurement, ...] = ()
+
+
 class Verdict(Part):
     """What becomes of a row or a cell: a run, or the reason against one; and why a number is missing.
 
@@ -114,7 +140,7 @@ class Verdict(Part):
     run: Run | None = None
     not_comparable: str | None = None
     unverified: str | None = None
-    finding: str | None = None
+    finding: Finding | None = None
 
 
 class Column(Part):
@@ -359,7 +385,7 @@ class Cell:
         return f"needs {self.needs}" if self.state == "data" else ""
 
     @property
-    def finding(self) -> str | None:
+    def finding(self) -> Finding | None:
         """What re-running it showed, of this cell or of its row."""
         special = self.row.cells.get(self.column.title)
         return (special and special.finding) or self.row.finding

@@ -24,6 +24,8 @@ from protocols.paper import (
     Column,
     Dataset,
     Evidence,
+    Finding,
+    Measurement,
     Paper,
     PaperError,
     Row,
@@ -127,7 +129,8 @@ def _explained(error: ValidationError, head: str, raw: Any) -> Iterator[str]:
             if not isinstance(step, int):
                 place.append(str(step))
                 kind = {"tables": Table, "rows": Row, "columns": Column, "run": Run, "sources": Source}.get(step, kind)
-                kind = {"cells": Verdict, "evidence": Evidence}.get(step, kind)
+                kind = {"cells": Verdict, "evidence": Evidence, "finding": Finding}.get(step, kind)
+                kind = {"measured": Measurement}.get(step, kind)
             elif isinstance(value, dict) and {"id", "name"} & value.keys():
                 place[-1] = f"{place[-1].removesuffix('s')} {value.get('id') or value.get('name')!r}"
             else:

@@ -1,6 +1,5 @@
 """Does a published number hold? Fixed before the run: the rule, the tolerance and the words."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from protocols.statistics import t_interval
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 INCONCLUSIVE, NOT_COMPARABLE = "inconclusive", "not comparable"
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_COMPARABLE)
+MIN_RUNS = 3  # accuracies are counts: two runs that happen to agree would have an interval of no width
 CONFIDENCE = 0.95  # a wrong verdict on a cell comes up at most in (1 - CONFIDENCE) / 2 of all cells, see `judge`
 
 
@@ -37,9 +37,9 @@ def judge(values: Sequence[float], reported: float, tolerance: float) -> Judged:
     """The verdict on a published number from our runs.
 
     ``reproduced`` where the 95 % t interval of our mean lies inside reported +- tolerance, ``not reproduced``
-    where it lies outside, ``inconclusive`` where it straddles an end or there is only one run. With normal runs the
-    chance of ``reproduced`` while the true mean lies outside, and of ``not reproduced`` while it lies inside, is at
-    most 2.5 % each.
+    where it lies outside, ``inconclusive`` where it straddles an end or there are fewer than MIN_RUNS. With normal runs
+    the chance of ``reproduced`` while the true mean lies outside, and of ``not reproduced`` while it lies inside, is
+    at most 2.5 % each.
 
     Args:
         values: (n,) one value a run, in the unit of the table.
@@ -53,8 +53,9 @@ def judge(values: Sequence[float], reported: float, tolerance: float) -> Judged:
     mean, low, high, n = t_interval(values, CONFIDENCE)
     difference = mean - reported
     near, far = reported - tolerance, reported + tolerance
-    if math.isnan(low):
-        return Judged(INCONCLUSIVE, mean, low, high, n, difference, "one run has no interval; run more seeds")
+    if n < MIN_RUNS:
+        few = "one run has no interval" if n == 1 else f"{n} runs do not tell how they scatter"
+        return Judged(INCONCLUSIVE, mean, low, high, n, difference, f"{few}; run more seeds")
     if near <= low and high <= far:
         return Judged(REPRODUCED, mean, low, high, n, difference, "the interval lies inside the tolerance")
     if high < near or low > far:

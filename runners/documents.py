@@ -1,7 +1,7 @@
 """Documents as Markdown, HTML and LaTeX, all from one list of blocks.
 
-A block is ("title" | "heading" | "subheading" | "text", words), ("list", lines), ("table", (header, rows)) or
-("drawing", SVG); only HTML shows the last, so its numbers stand in a table as well.
+A block is ("title" | "heading" | "subheading" | "text", words), ("list", lines), ("code", lines to type),
+("table", (header, rows)) or ("drawing", SVG); only HTML shows the last, so its numbers stand in a table as well.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,8 @@ def markdown(blocks: Sequence[tuple]) -> str:
             out.append(MARKS[kind] + content)
         elif kind == "list":
             out.append("\n".join(f"- {line}" for line in content))
+        elif kind == "code":
+            out.append(f"```\n{content}\n```")
         elif kind == "table":
             header, rows = content
             lines = [header, ["---"] * len(header), *rows]
@@ -31,8 +33,15 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto
 table { border-collapse: collapse; display: block; overflow-x: auto; font-size: 14px }
 th, td { border: 1px solid #bbb; padding: .3rem .6rem; text-align: left; vertical-align: top }
 th { background: #f0f0f0 }
+pre { background: #f0f0f0; padding: .6rem; overflow-x: auto }
+td.holds { background: #d6eaf8 }
+td.fails { background: #fbe3d0 }
+td.open { background: #f3f3f3 }
 svg { max-width: 100%; height: auto }
 """
+
+
+TINTS = {" ✓": "holds", " ✗": "fails", " ?": "open"}  # blue, orange and grey: told apart by every eye
 
 
 def html(title: str, blocks: Sequence[tuple]) -> str:
@@ -45,14 +54,21 @@ def html(title: str, blocks: Sequence[tuple]) -> str:
             out.append("<ul>" + "".join(f"<li>{say(line)}</li>" for line in content) + "</ul>")
         elif kind == "drawing":
             out.append(content)
+        elif kind == "code":
+            out.append(f"<pre>{say(content)}</pre>")
         else:
             header, rows = content
-            head = "".join(f"<th>{say(text)}</th>" for text in header)
-            body = "".join("<tr>" + "".join(f"<td>{say(text)}</td>" for text in row) + "</tr>\n" for row in rows)
+            head = "".join(f'<th scope="col">{say(text)}</th>' for text in header)
+            body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>\n" for row in rows)
             out.append(f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>")
     meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     head = f"<head>{meta}<title>{say(title)}</title><style>{STYLE}</style></head>"
     return f'<!doctype html>\n<html lang="en">{head}\n<body>\n' + "\n".join(out) + "\n</body></html>\n"
+
+
+def _cell(text: str) -> str:
+    tint = TINTS.get(text[-2:])
+    return f"<td{f' class={tint}' if tint else ''}>{escape(text)}</td>"
 
 
 PREAMBLE = r"""\documentclass[10pt]{article}
@@ -75,6 +91,8 @@ def latex(blocks: Sequence[tuple]) -> str:
         elif kind == "list":
             items = [rf"\item {escaped(line)}" for line in content]
             out.append("\n".join([r"\begin{itemize}", *items, r"\end{itemize}"]))
+        elif kind == "code":
+            out.append("\n".join([r"\begin{verbatim}", content, r"\end{verbatim}"]))
         elif kind == "table":
             out.append(_longtable(*content))
     return "\n".join([*out, r"\end{document}", ""])

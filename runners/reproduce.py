@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from protocols.paper import Cell, Paper, Table, replicas
+from protocols.paper import TRIVIAL, Cell, Paper, Table, replicas
 from protocols.record import read_jsonl
 from protocols.spec import ProtocolSpec, committed
+from protocols.statistics import Interval, t_interval
 from protocols.verdict import NOT_COMPARABLE, Judged, judge
 from runners.brought import here
 from runners.cluster import OnEpoch, execute
@@ -17,7 +18,7 @@ from runners.settings import Settings
 from runners.trial import Progress, plan, silent
 from zoo.spec import MethodSpec
 
-VALIDATION, TEST = "validation-selected", "test-selected, as released"
+VALIDATION, TEST = "validation-selected", "test-selected"
 
 
 @dataclass(frozen=True)
@@ -36,26 +37,69 @@ class Footing:
 
 
 @dataclass
+class Rerun:
+    """One cell, trained with one preset.
+
+    Args:
+        preset: as the cell's run names it.
+        spec: what is trained: the preset with the cell's settings and modality set.
+        footings: the rules under which its number is read; the first does not leak.
+        reported, tolerance: of the cell, in the metric's unit.
+        waiting: ids of runs that are still to come.
+        values: footing -> (seed, fold) -> our number, in the metric's unit.
+        failed: reasons of runs that did not end.
+    """
+
+    preset: str
+    spec: MethodSpec
+    footings: tuple[Footing, ...]
+    reported: float
+    tolerance: float
+    waiting: set[str] = field(default_factory=set)
+    values: dict[Footing, dict[tuple[int, int], float]] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+    def numbers(self, *, leaking: bool) -> list[float]:
+        """One number a run, in the order of the seeds."""
+        found = next((values for footing, values in self.values.items() if footing.leaks == leaking), {})
+        return [found[key] for key in sorted(found)]
+
+    def judged(self, *, leaking: bool = False) -> Judged | None:
+        """The verdict on the published number, once every run has ended; None where nothing was measured."""
+        values = [] if self.waiting else self.numbers(leaking=leaking)
+        return judge(values, self.reported, self.tolerance) if values else None
+
+    @property
+    def added(self) -> Interval | None:
+        """What choosing the epoch on the test part adds, run by run, with its 95 % t interval."""
+        fair, leaking = self.numbers(leaking=False), self.numbers(leaking=True)
+        if self.waiting or not fair or len(fair) != len(leaking):
+            return None
+        return t_interval([b - a for a, b in zip(fair, leaking, strict=True)])
+
+
+@dataclass
 class Outcome:
     """One cell and everything that our runs said of it.
 
     Args:
-        judged: footing -> verdict; empty for a cell that was not run.
-        trivial: what the majority class scores on the same items.
-        runs: run ids behind it.
-        failed: reasons of runs that did not end.
+        reruns: the first one's verdict is the cell's, the others explain a gap; empty for a cell that is not run.
+        trivial: key of TRIVIAL -> what that answer scores on the same items.
     """
 
     cell: Cell
-    judged: dict[Footing, Judged] = field(default_factory=dict)
-    trivial: float | None = None
-    runs: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    reruns: list[Rerun] = field(default_factory=list)
+    trivial: dict[str, float] = field(default_factory=dict)
 
     @property
     def main(self) -> Judged | None:
         """Under the rule that does not leak."""
-        return next((judged for footing, judged in self.judged.items() if not footing.leaks), None)
+        return self.reruns[0].judged() if self.reruns else None
+
+    @property
+    def leaking(self) -> Judged | None:
+        """With the epoch chosen on the test part."""
+        return self.reruns[0].judged(leaking=True) if self.reruns else None
 
     @property
     def verdict(self) -> str:
@@ -63,42 +107,44 @@ class Outcome:
         return self.main.verdict if self.main else NOT_COMPARABLE
 
     @property
-    def leak(self) -> float | None:
-        """How much choosing the epoch on the test part adds, in the metric's unit."""
-        test = next((judged for footing, judged in self.judged.items() if footing.leaks), None)
-        return None if test is None or self.main is None else test.mean - self.main.mean
+    def beaten(self) -> list[str]:
+        """The trivial answers that the published number does not beat."""
+        higher = self.cell.column.direction != "lower"
+        gains = {name: self.cell.value - score for name, score in self.trivial.items()}
+        return [name for name, gain in gains.items() if (gain <= 0 if higher else gain >= 0)]
 
     @property
     def reason(self) -> str:
         """Why the verdict is what it is, as far as runs and paper say."""
+        failed = list(dict.fromkeys(f"a run failed: {reason}" for rerun in self.reruns for reason in rerun.failed))
         if self.main is None:
-            return "; ".join(self.failed) or self.cell.reason
+            return "; ".join(failed) or self.cell.reason or "not among the rows that were asked for"
         said = [self.main.reason]
-        test = next((judged for footing, judged in self.judged.items() if footing.leaks), None)
-        if test is not None and test.verdict != self.main.verdict:
-            said.append(f"with the epoch chosen on the test part: {test.verdict}")
-        if self.trivial is not None and self.cell.value is not None and self.cell.value <= self.trivial:
-            said.append("the published number does not beat the most frequent class")
+        if self.leaking and self.leaking.verdict != self.main.verdict:
+            said.append(f"with the epoch chosen on the test part: {self.leaking.verdict}")
+        said += [f"the published number does not beat the trivial answer: {TRIVIAL[name]}" for name in self.beaten]
         if self.cell.finding:
-            said.append(self.cell.finding)
-        return "; ".join(said + self.failed)
+            said.append(self.cell.finding.says)
+        return "; ".join(said + failed)
 
 
 @dataclass
 class Reproduction:
-    """What one call is about: the runs it takes, and which cells each of them serves."""
+    """What one call is about: the runs that it takes, and which cells each of them serves."""
 
     paper: Paper
     table: Table
     outcomes: list[Outcome]
     experiments: list[Experiment]
-    serves: dict[str, list[tuple[Outcome, Footing]]]  # run id -> what it is for
-    waiting: dict[int, set[str]]  # id() of an outcome -> runs that it still waits for
 
     @property
     def runnable(self) -> list[Outcome]:
         """Cells that are recomputed here, in printed order."""
-        return [outcome for outcome in self.outcomes if id(outcome) in self.waiting]
+        return [outcome for outcome in self.outcomes if outcome.reruns]
+
+    def served(self, run: str) -> Iterator[tuple[Outcome, Rerun]]:
+        """What waits for a run."""
+        return ((o, rerun) for o in self.runnable for rerun in o.reruns if run in rerun.waiting)
 
 
 def footings(paper: Paper, cell: Cell) -> tuple[Footing, ...]:
@@ -116,46 +162,47 @@ def prepare(
     *,
     seeds: int,
     rows: Sequence[str] = (),
+    also: bool = False,
     progress: Progress = silent,
 ) -> Reproduction:
     """Find the runs that a table takes.
 
     Args:
         rows: only rows whose name contains one of these, upper or lower case.
+        also: the further presets that a row names, too.
 
     Raises:
         DataError: if the data are not there or not what they should be.
     """
-    wanted = [w.lower() for w in rows]
+    wanted = [word.lower() for word in rows]
     outcomes = [Outcome(cell) for cell in table.cells]
-    root = settings.data_root
-    chosen = [outcome for outcome in outcomes if here(outcome.cell, root) and _named(outcome.cell, wanted)]
-    methods: dict[str, dict[str, MethodSpec]] = {}
-    for outcome in chosen:
-        spec = _spec(outcome.cell)
-        for footing in footings(paper, outcome.cell):
-            methods.setdefault(footing.protocol, {})[spec.name] = spec
+    specs: dict[str, list[MethodSpec]] = {}
+    for outcome in outcomes:
+        cell = outcome.cell
+        if here(cell, settings.data_root) and _named(cell, wanted):
+            presets = (cell.run.method, *(cell.run.also if also else ()))
+            outcome.reruns = [_rerun(paper, cell, preset) for preset in presets]
+            for rerun in outcome.reruns:
+                known = specs.setdefault(rerun.footings[0].protocol, [])
+                known += [rerun.spec] if rerun.spec not in known else []
     experiments: list[Experiment] = []
-    for key, specs in methods.items():
-        found, _ = plan(list(specs.values()), committed()[key], settings, seeds=seeds, progress=progress)
-        experiments += found
-    found = Reproduction(paper, table, outcomes, experiments, {}, {})
-    for outcome in chosen:
-        name = _spec(outcome.cell).name
-        for footing in footings(paper, outcome.cell):
-            for experiment in experiments:
-                if (experiment.method.name, experiment.protocol.key) == (name, footing.protocol):
-                    found.serves.setdefault(experiment.run, []).append((outcome, footing))
-                    found.waiting.setdefault(id(outcome), set()).add(experiment.run)
-    return found
+    for key, methods in specs.items():
+        experiments += plan(methods, committed()[key], settings, seeds=seeds, progress=progress)[0]
+    for outcome in outcomes:
+        for rerun in outcome.reruns:
+            asked = (rerun.spec, rerun.footings[0].protocol)
+            rerun.waiting = {e.run for e in experiments if (e.method, e.protocol.key) == asked}
+    return Reproduction(paper, table, outcomes, experiments)
 
 
 def _named(cell: Cell, wanted: Sequence[str]) -> bool:
     return not wanted or any(word in cell.row.heading.lower() for word in wanted)
 
 
-def _spec(cell: Cell) -> MethodSpec:
-    return method_spec(cell.run.method, cell.run.settings, cell.modalities)
+def _rerun(paper: Paper, cell: Cell, preset: str) -> Rerun:
+    settings = cell.run.settings if preset == cell.run.method else {}
+    spec = method_spec(preset, settings, cell.modalities)
+    return Rerun(preset, spec, footings(paper, cell), cell.value, cell.tolerance)
 
 
 def recompute(
@@ -165,42 +212,33 @@ def recompute(
 
     What ran before is not repeated, so a call that was killed goes on where it was.
     """
-    values: dict[tuple[int, Footing], list[float]] = {}
     for done in execute(reproduction.experiments, settings, backend, on_epoch):
-        run, finished = done.experiment.run, []
-        scores = _scores(done.place) if done.place else None
-        for outcome, footing in reproduction.serves[run]:
-            reproduction.waiting[id(outcome)].discard(run)
-            if run not in outcome.runs:
-                outcome.runs.append(run)
+        manifest = _manifest(done.place) if done.place else {"status": "failed", "reason": done.error}
+        scores = _scores(done.place, manifest) if manifest["status"] == "completed" else None
+        finished = []
+        for outcome, rerun in list(reproduction.served(done.experiment.run)):
+            rerun.waiting.discard(done.experiment.run)
             if scores is None:
-                _failed(outcome, done.error or _manifest(done.place)["reason"])
+                rerun.failed.append(manifest["reason"])
             else:
-                name = f"{outcome.cell.column.metric}{footing.suffix}"
-                values.setdefault((id(outcome), footing), []).append(scores[name])
-                outcome.trivial = scores.get(f"{outcome.cell.column.metric}/majority_class", outcome.trivial)
-            if not reproduction.waiting[id(outcome)] and outcome not in finished:
+                _read(done.experiment, scores, outcome, rerun)
+            if not any(other.waiting for other in outcome.reruns):
                 finished.append(outcome)
-        for outcome in finished:
-            for footing in footings(reproduction.paper, outcome.cell):
-                if got := values.get((id(outcome), footing)):
-                    outcome.judged[footing] = judge(got, outcome.cell.value, outcome.cell.tolerance)
         yield done.experiment, done.place, finished
 
 
-def _failed(outcome: Outcome, reason: str) -> None:
-    if (said := f"a run failed: {reason}") not in outcome.failed:
-        outcome.failed.append(said)
+def _read(experiment: Experiment, scores: Mapping[str, float], outcome: Outcome, rerun: Rerun) -> None:
+    metric, place = outcome.cell.column.metric, (experiment.seed, experiment.fold or 0)
+    for footing in rerun.footings:
+        rerun.values.setdefault(footing, {})[place] = scores[f"{metric}{footing.suffix}"]
+    outcome.trivial |= {name: scores[f"{metric}/{name}"] for name in TRIVIAL if f"{metric}/{name}" in scores}
 
 
 def _manifest(place: Path) -> dict:
     return json.loads((place / "manifest.json").read_text(encoding="utf-8"))
 
 
-def _scores(place: Path) -> Mapping[str, float] | None:
-    """Metric -> value under the primary condition; None for a run that failed."""
-    manifest = _manifest(place)
-    if manifest["status"] != "completed":
-        return None
+def _scores(place: Path, manifest: dict) -> Mapping[str, float]:
+    """Metric -> value under the primary condition."""
     primary = ProtocolSpec.model_validate(manifest["protocol"]).conditions[0]
     return {r.metric: r.value for r in read_jsonl(place / "records.jsonl") if r.condition == primary}

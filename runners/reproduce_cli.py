@@ -1,5 +1,6 @@
 """``fuseboard reproduce``: a published table, recomputed cell by cell."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ def reproduce(
     table: Annotated[str, typer.Option(help="Its number, or the id of one part, e.g. 1 or 1-mosi.")],
     rows: Annotated[list[str] | None, typer.Option(help="Only rows whose name contains this; may be repeated.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each cell; one is never a verdict.")] = 5,
+    also: Annotated[bool, typer.Option("--also", help="Run a row's further presets too, to explain a gap.")] = False,
     backend: Backend = "serial",
     out: Annotated[Path | None, typer.Option(help="Folder for reports; .fuseboard/reports by default.")] = None,
     data_root: DataRoot = None,
@@ -42,18 +44,18 @@ def reproduce(
     failed = False
     for part in ready:
         place = (out or Path(".fuseboard/reports")) / key / f"table-{part.id}"
-        failed |= _one(told, part, found, rows or [], seeds, backend, place, json)
+        failed |= _one(told, part, found, rows or [], seeds, also, backend, place, json)
     if failed:
         raise typer.Exit(FAILED)
 
 
-def _one(told, table, found, rows: list[str], seeds: int, backend: str, place: Path, as_json: bool) -> bool:
+def _one(told, table, found, rows: list[str], seeds: int, also: bool, backend: str, place: Path, as_json: bool) -> bool:
     """One table; True if a run failed."""
     from runners.console import each, run_progress
-    from runners.report import line, write
+    from runners.report import Circumstances, line, write
     from runners.reproduce import prepare, recompute
 
-    prepared = prepare(told, table, found, seeds=seeds, rows=rows, progress=each)
+    prepared = prepare(told, table, found, seeds=seeds, rows=rows, also=also, progress=each)
     if not prepared.runnable:
         say(f"Error: table {table.id} has no runnable row like {', '.join(rows)}. Rows: {_row_names(table)}.")
         raise typer.Exit(WRONG_INPUT)
@@ -66,15 +68,14 @@ def _one(told, table, found, rows: list[str], seeds: int, backend: str, place: P
             for outcome in finished:
                 cells += 1
                 progress.say(f"[{cells}/{len(prepared.runnable)}] {line(outcome)}")
-    command = f"fuseboard reproduce {told.key} --table {table.id} --seeds {seeds}"
-    write(
-        prepared, _openings(found.bundle_root, prepared), command + "".join(f" --rows {row!r}" for row in rows), place
-    )
+    command = f"fuseboard reproduce {told.key} --table {table.id} --seeds {seeds}{' --also' if also else ''}"
+    command += "".join(f" --rows {shlex.quote(row)}" for row in rows)
+    write(prepared, Circumstances.of(prepared, found.bundle_root, command), place)
     if as_json:
         print_rows(_json(prepared), True)
     else:
         _print_table(prepared)
-    say(f"The report is in {place}: report.md, report.html, table.csv, table.tex, manifest.json")
+    say(f"The report is in {place}: report.md, report.html, table.csv, table.tex, ledger.csv, manifest.json")
     return failed
 
 
@@ -93,7 +94,7 @@ def _print_table(prepared) -> None:
     """The paper's layout, then one line for each cell that did not hold."""
     from runners.report import layout
 
-    header, rows = layout(prepared, leaking=False)
+    header, rows = layout(prepared)
     print_rows([dict(zip(header, row, strict=True)) for row in rows], False)
     print("\nreported → ours ± half width of the 95 % interval (runs)   ✓ reproduced  ✗ not reproduced  ? inconclusive")
 
@@ -118,22 +119,14 @@ def _cannot(told, tables) -> None:
         say(f"- {reason}")
 
 
-def _openings(root: Path, prepared) -> int:
-    """How often the runs of this table opened the test part, by the ledger."""
-    import json
-
-    ledger = root / "ledger.jsonl"
-    if not ledger.is_file():
-        return 0
-    runs = {experiment.run for experiment in prepared.experiments}
-    return sum(json.loads(line)["run"] in runs for line in ledger.read_text(encoding="utf-8").splitlines())
-
-
 def _json(prepared) -> list[dict]:
     rows = []
     for outcome in prepared.outcomes:
         cell = outcome.cell
         row = {"row": cell.row.heading, "column": cell.column.title, "reported": cell.value, "verdict": outcome.verdict}
         row |= {"reason": outcome.reason, "tolerance": cell.tolerance, "trivial": outcome.trivial}
-        rows.append(row | {footing.name: vars(judged) for footing, judged in outcome.judged.items()})
+        for rerun in outcome.reruns:
+            found = {f.name: rerun.judged(leaking=f.leaks) for f in rerun.footings}
+            row[rerun.preset] = {name: vars(judged) for name, judged in found.items() if judged}
+        rows.append(row)
     return rows

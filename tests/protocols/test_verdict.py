@@ -15,6 +15,7 @@ from protocols.verdict import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED, judge
         ([78.0, 82.0, 80.0, 79.0, 81.5], INCONCLUSIVE),
         ([81.0, 81.1, 80.9, 81.0, 81.1], INCONCLUSIVE),
         ([80.0], INCONCLUSIVE),
+        ([80.0, 80.0], INCONCLUSIVE),
     ],
 )
 def test_the_words(values, verdict):
@@ -46,3 +47,19 @@ def test_what_is_true_is_found():
     outside = [judge(rng.normal(77.0, 0.3, 5), 80.0, 1.0).verdict for _ in range(1000)]
     assert inside.count(REPRODUCED) > 980 and inside.count(NOT_REPRODUCED) == 0
     assert outside.count(NOT_REPRODUCED) > 980 and outside.count(REPRODUCED) == 0
+
+
+@pytest.mark.parametrize("runs", [3, 5])
+def test_tables_of_known_truth_get_the_right_words(runs):
+    """6000 cells as tables have them: true means all over the place, counts of 752 items, rows of unequal scatter."""
+    rng, cells = np.random.default_rng(runs), 6_000
+    truth = 80.0 + rng.uniform(-3.0, 3.0, cells)
+    scatter = rng.choice([0.3, 0.6, 1.2], (cells, 1))
+    counts = np.rint((truth[:, None] + scatter * rng.standard_normal((cells, runs))) / 100 * 752)
+    words = np.array([judge(values, 80.0, 1.0).verdict for values in counts / 752 * 100])
+    inside = np.abs(truth - 80.0) <= 1.0
+    most = 0.025 + 3 * np.sqrt(0.025 * 0.975 / cells)
+    assert np.mean((words == REPRODUCED) & ~inside) <= most
+    assert np.mean((words == NOT_REPRODUCED) & inside) <= most
+    right = np.where(inside, words == REPRODUCED, words == NOT_REPRODUCED)
+    assert right.mean() > {3: 0.25, 5: 0.5}[runs]

@@ -162,9 +162,8 @@ def test_verdicts_come_from_published_reports(tmp_path):
     folder = tmp_path / "mult2019" / "table-1"
     folder.mkdir(parents=True)
     lines = [
-        {"mean": "0.8", "footing": "validation-selected", "verdict": "reproduced"},
-        {"mean": "0.9", "footing": "test-selected, as released", "verdict": "not reproduced"},
-        {"mean": "", "footing": "", "verdict": "not comparable"},
+        {"mean": "0.8", "verdict": "reproduced", "test_verdict": "not reproduced"},
+        {"mean": "", "verdict": "not comparable"},
     ]
     pd.DataFrame(lines).to_csv(folder / "table.csv", index=False)
     assert found.verdicts("mult2019", tmp_path) == {"reproduced": 1}
