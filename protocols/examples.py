@@ -32,6 +32,7 @@ class Stream:
         kind: what the raw rows are: ``"features"``, ``"waveform"`` or ``"frames"``. Each corruption
             names the kinds it is defined for.
         rate_hz: raw rows a second, where that has a meaning.
+        shape: of one step, where its ``width`` numbers are a picture; a method that cuts patches gets it back.
     """
 
     values: np.ndarray
@@ -41,6 +42,7 @@ class Stream:
     features: Callable[[np.ndarray], np.ndarray] = identity
     kind: str = "features"
     rate_hz: float | None = None
+    shape: tuple[int, ...] | None = None
 
     def raw(self, index: int) -> np.ndarray:
         """Rows of one example, (T_raw, ...)."""

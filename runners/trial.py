@@ -34,6 +34,7 @@ from runners.experiment import Experiment, describe, numeric_code
 from runners.imbalance_log import ImbalanceLog
 from runners.replica import SelectionOnTest
 from runners.settings import Settings
+from runners.shaped import shaped
 from runners.tracking import tracker
 from runners.train import Diverged, State, fit, initialised
 from zoo.remedies import remedied
@@ -41,6 +42,7 @@ from zoo.spec import MethodSpec, SpecError
 from zoo.streams import attended
 
 CHECKPOINT = "checkpoint.pt"
+Features = dict[str, int | tuple[int, ...]]
 
 
 def silent(items, description: str):
@@ -141,16 +143,18 @@ def _taking(methods: list[MethodSpec], spec: ProtocolSpec, aligned: bool) -> tup
     return taking, skipped
 
 
-def used(method: MethodSpec, spec: ProtocolSpec, examples: Examples, widths: dict[str, int]) -> dict[str, int]:
-    """D of each modality that the method takes of those the protocol gives."""
-    return {m: widths[m] for m in method.takes(spec.modalities, aligned=examples.aligned)}
+def used(method: MethodSpec, spec: ProtocolSpec, examples: Examples, widths: dict[str, int]) -> Features:
+    """D of each modality that the method takes of those the protocol gives; the shape of a step that it cuts itself."""
+    cut = method.settings.get("patches") or {}
+    taken = method.takes(spec.modalities, aligned=examples.aligned)
+    return {m: (examples.streams[m].shape if m in cut else None) or widths[m] for m in taken}
 
 
-def new_model(method: MethodSpec, features: dict[str, int], examples: Examples, seed: int) -> torch.nn.Module:
+def new_model(method: MethodSpec, features: Features, examples: Examples, seed: int) -> torch.nn.Module:
     """The method as the data shape it, with the first weights of a seed.
 
     Args:
-        features: D of each modality that it takes.
+        features: D of each modality that it takes, or the shape of a step that it cuts itself.
 
     Raises:
         ValueError: for a setting that the method does not take, or a remedy that does not fit it.
@@ -161,7 +165,7 @@ def new_model(method: MethodSpec, features: dict[str, int], examples: Examples, 
 
     def build() -> torch.nn.Module:
         data = {"features": features, "outputs": len(examples.classes), "per_step": examples.per_step}
-        return remedied(zoo.build(method.method, **data, **method.settings), method.remedy)
+        return remedied(shaped(zoo.build(method.method, **data, **method.settings), features), method.remedy)
 
     return initialised(seed, build)
 

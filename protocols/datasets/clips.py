@@ -19,6 +19,7 @@ No face is looked for. At most ``SECONDS`` of a clip count. Clips that a person 
 import csv
 import hashlib
 import json
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -182,7 +183,8 @@ class ClipSet:
         rows = np.load(place / "rows.npy", mmap_mode="r")
         stops = np.cumsum(meta["lengths"])
         span = stops - meta["lengths"], stops
-        return Stream(rows, *span, asked.width, asked.features, asked.kind, asked.rate_hz), meta["fingerprint"]
+        told = asked.width, asked.features, asked.kind, asked.rate_hz, asked.shape
+        return Stream(rows, *span, *told), meta["fingerprint"]
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ class Representation:
         rows: name of the prepared rows; several representations may share them.
         read: file -> rows.
         cut: everything that the rows depend on besides the file.
-        width, features, kind, rate_hz: see ``Stream``.
+        width, features, kind, rate_hz, shape: see ``Stream``.
     """
 
     rows: str
@@ -203,6 +205,7 @@ class Representation:
     features: Callable[[np.ndarray], np.ndarray]
     kind: str
     rate_hz: float
+    shape: tuple[int, ...] | None = None
 
 
 def _representation(name: str, fps: float) -> Representation:
@@ -218,8 +221,9 @@ def _representation(name: str, fps: float) -> Representation:
         width = (SIDE // movement.POOL) ** 2
         return Representation(name, watch, (SIDE, fps), width, movement.movement, "frames", fps)
     watch = partial(read_pictures, seconds=SECONDS, times=_spread, size=FRAME_SIDE, grey=False)
-    cut, width = (FRAMES, FRAME_SIDE, FRAME_SECONDS), FRAME_SIDE**2 * 3
-    return Representation(name, watch, cut, width, pixels.pixels, "frames", FRAMES / FRAME_SECONDS)
+    cut, shape = (FRAMES, FRAME_SIDE, FRAME_SECONDS), (FRAME_SIDE, FRAME_SIDE, 3)
+    rate_hz = FRAMES / FRAME_SECONDS
+    return Representation(name, watch, cut, math.prod(shape), pixels.pixels, "frames", rate_hz, shape)
 
 
 def read_rows(path: Path, columns: int, card: Card, *, delimiter: str = ",") -> list[tuple[str, list[str]]]:
