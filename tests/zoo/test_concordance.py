@@ -1,21 +1,16 @@
 """The 1 - CCC loss and the smoothing rule: the authors' numbers, and cases worked by hand."""
 
-import json
 import math
-import os
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests import parity
 from zoo.concordance import concordance_loss, smooth
 
 
 def test_loss_of_the_authors_code():
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no values of the authors' code to compare with")
-    fixture = json.loads((Path(root) / "metrics" / "ccc.json").read_text(encoding="utf-8"))
+    fixture = parity.told("ccc.json")
     for case in fixture["cases"]:
         prediction, target = (torch.tensor(case[name], dtype=torch.float64) for name in ("prediction", "target"))
         loss = concordance_loss(prediction, target).item()

@@ -1,33 +1,19 @@
 """Contextual fusion, and what its relatives share with it: parity with the authors' code, recurrences, sizes."""
 
-import json
-import os
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 import zoo
+from tests import parity
 from zoo import spec
 from zoo.recurrence import Products, gru, hard_sigmoid
 from zoo.weights import WeightsError, import_weights
 
 FAMILY = {"contextual_fusion": "none", "mu_sa": "mu_sa", "mmuu_sa": "mmuu_sa", "mmmu_ba": "mmmu_ba"}
 PAIR = {"audio": 4, "video": 5}
-
-
-def fixture(variant: str):
-    """The case of a variant, and its tensors by group."""
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    case = json.loads((Path(root) / "mmmu_ba" / "case.json").read_text(encoding="utf-8"))["variants"][variant]
-    groups = {}
-    for key, value in load_file(Path(root) / "mmmu_ba" / case["file"]).items():
-        group, _, name = key.partition("/")
-        groups.setdefault(group, {})[name] = value
-    return case, groups
 
 
 def settings(name: str, **changed) -> dict:
@@ -50,7 +36,7 @@ def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_parity_with_the_authors_code(name, tmp_path):
-    case, groups = fixture(FAMILY[name])
+    case, groups = parity.case("mmmu_ba", FAMILY[name])
     config = case["config"]
     padding = {"attend_padding": True} if "attend_padding" in spec.load(name).settings else {}
     changed = {"width": config["gru"], "dense": config["dense"], **padding}
@@ -73,7 +59,7 @@ def test_parity_with_the_authors_code(name, tmp_path):
 
 
 def test_a_width_that_is_not_the_files_is_refused(tmp_path):
-    _, groups = fixture("none")
+    _, groups = parity.case("mmmu_ba", "none")
     with pytest.raises(WeightsError, match=r"head\.weight is \(2, 18\) in the file, \(2, 21\) in the model"):
         imported("contextual_fusion", groups["weights"], tmp_path, dense=7)
 

@@ -1,16 +1,13 @@
 """Dense co-attention: parity with the authors' code, its band over time, its BiLSTM, and what it refuses."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 import zoo
+from tests import parity
 from zoo import spec
 from zoo.dense_coattention import BiLSTM, CoAttention, TimeBand, TimeMatrix
 from zoo.layers import record_attention
@@ -19,18 +16,6 @@ from zoo.weights import import_weights
 
 SMALL = {"positions": 49, "width": 32, "layers": 1, "steps": 16, "kernel": None, "dropout": 0.6}
 SMALL |= {"temporal_layers": 2, "head_width": 16, "head_dropout": 0.6}
-
-
-def fixture(variant: str):
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    case = json.loads((Path(root) / "jca" / "case.json").read_text(encoding="utf-8"))["variants"][variant]
-    groups = {}
-    for key, value in load_file(Path(root) / "jca" / case["file"]).items():
-        group, _, name = key.partition("/")
-        groups.setdefault(group, {})[name] = value
-    return case, groups
 
 
 def seeded(recipe: dict, seed: int, *, scaled: bool) -> dict[str, torch.Tensor]:
@@ -112,7 +97,7 @@ GRADIENTS = {
 
 
 def test_parity_of_the_network(tmp_path):
-    case, groups = fixture("orig_cam_small")
+    case, groups = parity.case("jca", "orig_cam_small")
     done = imported(tmp_path, "dense_coattention", SMALL, groups["weights"], per_step=True)
     assert not done.provenance["dropped"] and not done.provenance["initial"]
     model = done.model.eval()
@@ -121,7 +106,7 @@ def test_parity_of_the_network(tmp_path):
 
 
 def test_parity_at_the_released_size(tmp_path):
-    case, groups = fixture("orig_cam_full_seeded")
+    case, groups = parity.case("jca", "orig_cam_full_seeded")
     weights = seeded(case["weights_recipe"], case["config"]["weights_seed"], scaled=True)
     inputs = seeded(case["inputs_recipe"], case["config"]["inputs_seed"], scaled=False)
     settings = spec.load("dense-coattention-tbiom").settings
@@ -133,7 +118,7 @@ def test_parity_at_the_released_size(tmp_path):
 
 
 def test_parity_of_two_layers_alone(tmp_path):
-    case, groups = fixture("dcn_two_modalities")
+    case, groups = parity.case("jca", "dcn_two_modalities")
     settings = {**SMALL, "width": 24, "layers": 2}
     given = {"features": {"video": 49, "audio": 20}, "outputs": 2}
     done = imported(tmp_path, "dense_coattention", settings, groups["weights"], **given)

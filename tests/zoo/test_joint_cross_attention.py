@@ -1,7 +1,5 @@
 """Joint cross-attention: parity with the authors' code, fixed lengths, and what the length-free variant keeps."""
 
-import json
-import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 import zoo
+from tests import parity
 from zoo import METHODS, spec
 from zoo.joint_cross_attention import overlaps
 from zoo.layers import record_attention
@@ -24,26 +23,14 @@ VARIANTS = {
 }
 
 
-def fixture(variant: str):
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    from safetensors.torch import load_file
-
-    case = json.loads((Path(root) / "jca" / "case.json").read_text(encoding="utf-8"))["variants"][variant]
-    groups: dict[str, dict[str, torch.Tensor]] = {}
-    for key, value in load_file(Path(root) / "jca" / case["file"]).items():
-        group, _, name = key.partition("/")
-        if group == "grads":
-            kind, _, name = name.partition("/")
-            group = f"grads/{kind}"
-        groups.setdefault(group, {})[name] = value
-    return case, groups
-
-
 def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
     assert ours.shape == golden.shape
     return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
+
+
+def grads(groups: dict, kind: str):
+    """(name, gradient) of the inputs, or of the weights."""
+    return [(key.removeprefix(f"{kind}/"), g) for key, g in groups["grads"].items() if key.startswith(f"{kind}/")]
 
 
 def imported(variant: str, weights: dict[str, torch.Tensor], folder: Path):
@@ -69,7 +56,7 @@ def full(steps: int, clips: int = 2):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parity_with_the_authors_code(variant, tmp_path):
-    case, groups = fixture(variant)
+    case, groups = parity.case("jca", variant)
     got = imported(variant, groups["weights"], tmp_path)
     model = got.model.eval()
     assert got.provenance["format"] == VARIANTS[variant][0]
@@ -86,14 +73,14 @@ def test_parity_with_the_authors_code(variant, tmp_path):
     for name, golden in groups["outputs"].items():
         assert close(ours[name], golden, case["tolerance"]["outputs"]), name
     sum((ours[name] * weight).sum() for name, weight in groups["cotangents"].items()).backward()
-    for m, golden in groups["grads/inputs"].items():
+    for m, golden in grads(groups, "inputs"):
         assert close(inputs[m].grad, golden, case["tolerance"]["grads"]), m
     # No layout is turned, so the tensors that the key map hands on tell which of ours is which of theirs.
     source = Source(groups["weights"])
     state = recognise("joint_cross_attention", source).translate(source, model)
     theirs = {id(tensor): name for name, tensor in groups["weights"].items()}
     ours_by_theirs = {theirs[id(tensor)]: model.get_parameter(name) for name, tensor in state.items()}
-    for name, golden in groups["grads/weights"].items():
+    for name, golden in grads(groups, "weights"):
         assert close(ours_by_theirs[name].grad, golden, case["tolerance"]["grads"]), name
 
 

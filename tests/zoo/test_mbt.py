@@ -2,16 +2,15 @@
 
 import json
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 import zoo
+from tests import parity
 from zoo.layers import record_attention
 from zoo.mbt import MBT
 from zoo.spec import MethodSpec, load
@@ -39,18 +38,6 @@ VARIANTS = (
     "small_activations",
 )
 PLAIN = {"dropout": 0.0, "attention_dropout": 0.0, "stochastic_depth": 0.0, "mixup": 0.0, "modality_mixup": False}
-
-
-def fixture(variant: str):
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    case = json.loads((Path(root) / "mbt" / "case.json").read_text(encoding="utf-8"))["variants"][variant]
-    groups = {}
-    for key, value in load_file(Path(root) / "mbt" / case["file"]).items():
-        group, _, name = key.partition("/")
-        groups.setdefault(group, {})[name] = value
-    return case, groups
 
 
 def spec_of(config: dict) -> tuple[MethodSpec, dict[str, tuple[int, ...]]]:
@@ -110,7 +97,7 @@ def gradient_of(model: MBT, reference: str, golden: torch.Tensor) -> tuple[torch
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parity_with_the_authors_code(variant, tmp_path):
-    case, groups = fixture(variant)
+    case, groups = parity.case("mbt", variant)
     model = imported(case, groups, tmp_path)
     inputs = {NAMES[k]: v.requires_grad_() for k, v in groups["inputs"].items()}
     masks = full_masks(inputs)
@@ -134,16 +121,13 @@ def test_parity_with_the_authors_code(variant, tmp_path):
 
 
 def test_every_variant_is_tested():
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set")
-    case = json.loads((Path(root) / "mbt" / "case.json").read_text(encoding="utf-8"))
+    case = json.loads((parity.parity_root() / "mbt" / "case.json").read_text(encoding="utf-8"))
     assert set(case["variants"]) == set(VARIANTS)
 
 
 @pytest.mark.parametrize("before", ["optimizer/target/", "params/", "optimizer.target."])
 def test_the_released_tree_is_read_under_every_prefix(before, tmp_path):
-    case, groups = fixture("token_bottleneck")
+    case, groups = parity.case("mbt", "token_bottleneck")
     joint = "." if before.endswith(".") else "/"
     groups["weights"] |= {"rng": torch.zeros(2)}
     model = imported(case, groups, tmp_path, lambda name: name if name == "rng" else before + name.replace("/", joint))
@@ -176,7 +160,7 @@ def test_a_flax_file_is_read(tmp_path):
 
 
 def test_written_weights_open_as_the_same_model(tmp_path):
-    case, groups = fixture("frame_sampling")
+    case, groups = parity.case("mbt", "frame_sampling")
     spec, features = spec_of(case["config"])
     save_file(groups["weights"], tmp_path / "authors.safetensors")
     done = import_weights(spec, tmp_path / "authors.safetensors", features=features)

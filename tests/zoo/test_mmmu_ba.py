@@ -1,13 +1,11 @@
 """MMMU-BA: its attention, who attends to whom, what padding may do. Parity of the network: test_contextual.py."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import zoo
+from tests import parity
 from zoo import spec
 from zoo.layers import record_attention
 from zoo.mmmu_ba import gated_attention
@@ -29,10 +27,7 @@ def batch(modalities=tuple(WIDTHS), steps=5):
 
 
 def test_attention_equals_the_authors():
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    tensors = load_file(Path(root) / "mmmu_ba" / "attention_only.safetensors")
+    tensors = load_file(parity.parity_root() / "mmmu_ba" / "attention_only.safetensors")
     x, y = tensors["inputs/x"], tensors["inputs/y"]
     both = torch.cat([gated_attention(x, y, None, "x<-y/0"), gated_attention(y, x, None, "y<-x/0")], dim=-1)
     for ours, golden in ((both, "bi_modal_attention"), (gated_attention(x, x, None, "x<-x/0"), "self_attention")):

@@ -1,14 +1,13 @@
 """MulT: parity with the authors' code, its published size, and the rules that are its own."""
 
-import json
-import os
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 import zoo
+from tests import parity
 from zoo import layers, spec
 from zoo.mult import embed, visible
 from zoo.weights import Imported, WeightsError, import_weights
@@ -20,19 +19,6 @@ VARIANTS = ("aligned_d30", "unaligned", "no_mask", "left_padded", "text_only_tar
 NO_DROPOUT = dict.fromkeys(
     ("embed_dropout", "attention_dropout", "relu_dropout", "residual_dropout", "output_dropout"), 0.0
 )
-
-
-def fixture(variant: str):
-    """The case of a variant, and its tensors by group."""
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    case = json.loads((Path(root) / "mult" / "case.json").read_text(encoding="utf-8"))["variants"][variant]
-    groups = {}
-    for key, value in load_file(Path(root) / "mult" / case["file"]).items():
-        group, _, name = key.partition("/")
-        groups.setdefault(group, {})[name] = value
-    return case, groups
 
 
 def imported(case: dict, weights: dict[str, torch.Tensor], folder: Path) -> Imported:
@@ -59,7 +45,7 @@ def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parity_with_the_authors_code(variant, tmp_path):
-    case, groups = fixture(variant)
+    case, groups = parity.case("mult", variant)
     model = imported(case, groups["weights"], tmp_path).model.eval()
     inputs = {INPUTS[k]: v.requires_grad_() for k, v in groups["inputs"].items()}
     masks = {m: torch.ones(x.shape[:2], dtype=torch.bool) for m, x in inputs.items()}
@@ -84,7 +70,7 @@ def test_parity_with_the_authors_code(variant, tmp_path):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_right_padding_leaves_the_authors_outputs(variant, tmp_path):
     """Garbage behind the real steps must not move a number of the reference."""
-    case, groups = fixture(variant)
+    case, groups = parity.case("mult", variant)
     model = imported(case, groups["weights"], tmp_path).model.eval()
     inputs, masks = {}, {}
     for extra, (name, x) in enumerate(groups["inputs"].items(), start=1):
@@ -94,10 +80,10 @@ def test_right_padding_leaves_the_authors_outputs(variant, tmp_path):
 
 
 def test_what_the_import_leaves_out_is_said(tmp_path):
-    case, groups = fixture("text_only_target")
+    case, groups = parity.case("mult", "text_only_target")
     dropped = imported(case, groups["weights"], tmp_path).provenance["dropped"]
     assert {name.split(".")[0] for name in dropped} == {"trans_a_mem", "trans_v_mem"}
-    case, groups = fixture("bypass")
+    case, groups = parity.case("mult", "bypass")
     buffers = {"trans_l_mem.version": torch.ones(1), "trans_l_mem.embed_positions._float_tensor": torch.ones(1)}
     dropped = imported(case, groups["weights"] | buffers, tmp_path).provenance["dropped"]
     assert set(dropped) == {"proj_a.weight", *buffers}
@@ -113,7 +99,7 @@ def test_a_file_of_another_network_is_refused(tmp_path):
 
 
 def test_a_depth_that_is_not_the_files_is_refused(tmp_path):
-    case, groups = fixture("no_mask")
+    case, groups = parity.case("mult", "no_mask")
     case["config"]["layers"] = 1
     with pytest.raises(WeightsError, match=r"trans_l_with_a\.layers\.1\.fc1\.bias \(60,\) has no counterpart"):
         imported(case, groups["weights"], tmp_path)

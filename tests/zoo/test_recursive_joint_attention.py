@@ -1,14 +1,13 @@
 """Recursive joint attention: parity with the authors' code, the recursion, and what it refuses."""
 
-import json
-import os
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 import zoo
+from tests import parity
 from zoo import spec
 from zoo.layers import record_attention
 from zoo.spec import MethodSpec
@@ -26,18 +25,6 @@ GRADIENTS = {
 }
 
 
-def fixture():
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    case = json.loads((Path(root) / "jca" / "case.json").read_text(encoding="utf-8"))["variants"]["rja_orig_cam_small"]
-    groups = {}
-    for key, value in load_file(Path(root) / "jca" / case["file"]).items():
-        group, _, name = key.partition("/")
-        groups.setdefault(group, {})[name] = value
-    return case, groups
-
-
 def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
     assert ours.shape == golden.shape
     return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
@@ -51,7 +38,7 @@ def imported(path: Path, weights: dict[str, torch.Tensor], method="recursive_joi
 
 
 def test_parity_with_the_authors_code(tmp_path):
-    case, groups = fixture()
+    case, groups = parity.case("jca", "rja_orig_cam_small")
     done = imported(tmp_path / "weights.safetensors", groups["weights"])
     assert not done.provenance["dropped"] and not done.provenance["initial"]
     model = done.model.eval()
@@ -77,7 +64,7 @@ def test_parity_with_the_authors_code(tmp_path):
 
 
 def test_weights_of_another_shape_are_refused_by_name(tmp_path):
-    _, groups = fixture()
+    _, groups = parity.case("jca", "rja_orig_cam_small")
     with pytest.raises(WeightsError, match=r"coattn\.dcn_layers\.0.* has no counterpart|dcn_layers\.1"):
         imported(tmp_path / "weights.safetensors", groups["weights"], layers=2)
     with pytest.raises(WeightsError, match="Use the settings it was trained with"):
@@ -86,7 +73,7 @@ def test_weights_of_another_shape_are_refused_by_name(tmp_path):
 
 def test_the_network_is_not_that_of_the_other_repository(tmp_path):
     """The files differ by two BiLSTMs: neither is taken for the other."""
-    _, groups = fixture()
+    _, groups = parity.case("jca", "rja_orig_cam_small")
     save_file(groups["weights"], tmp_path / "weights.safetensors")
     other = spec.load("dense-coattention-tbiom")
     with pytest.raises(WeightsError, match="not a checkpoint of dense_coattention"):

@@ -1,9 +1,5 @@
 """Remedies: the authors' own coefficients, what they do to gradients and losses, whom they fit, and that they help."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -14,6 +10,7 @@ from protocols.batches import IGNORED
 from protocols.metrics.imbalance import discrepancy_ratio
 from protocols.metrics.task import accuracy
 from runners.criteria import cross_entropy
+from tests import parity
 from zoo.remedies import ogm_ge, remedied
 from zoo.remedies.heads import head_scores, unimodal_heads, watch
 from zoo.remedies.keys import REMEDIES
@@ -60,10 +57,7 @@ def gradients(model, inputs, masks, labels) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("place", range(3))
 def test_the_head_is_split_and_the_coefficients_are_those_of_the_authors_code(place):
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    told = json.loads((Path(root) / "metrics" / "ogm_ge.json").read_text(encoding="utf-8"))
+    told = parity.told("ogm_ge.json")
     case, tolerance = told["cases"][place], told["tolerance"]
     model = compose("concatenate", outputs=len(case["weight"]))
     head = nn.Linear(len(case["weight"][0]), len(case["weight"]))

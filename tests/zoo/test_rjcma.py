@@ -1,16 +1,13 @@
 """RJCMA: parity of its co-attention with the authors' code, its temporal networks, its sizes, and what it refuses."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 import zoo
+from tests import parity
 from zoo import spec
 from zoo.rjcma import CausalConvolution, StepNorm, TemporalConvolution
 from zoo.spec import MethodSpec
@@ -20,18 +17,6 @@ ORDER = ("video", "audio", "text")
 SMALL = {"channels": {"video": [8, 6], "audio": [4, 4], "text": [6, 5]}, "convolution": 3, "temporal_dropout": 0.1}
 SMALL |= {"layers": 2, "steps": 18, "kernel": None, "dropout": 0.6, "head_width": 7, "bounded": True}
 FEATURES = {"audio": 5, "video": 8, "text": 9}
-
-
-def fixture(variant: str):
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    case = json.loads((Path(root) / "jca" / "case.json").read_text(encoding="utf-8"))["variants"][variant]
-    groups = {}
-    for key, value in load_file(Path(root) / "jca" / case["file"]).items():
-        group, _, name = key.partition("/")
-        groups.setdefault(group, {})[name] = value
-    return case, groups
 
 
 def seeded(recipe: dict, seed: int, *, scaled: bool) -> dict[str, torch.Tensor]:
@@ -61,7 +46,7 @@ def imported(tmp_path, settings: dict, weights: dict[str, torch.Tensor], **given
 
 
 def test_parity_of_the_coattention_layers(tmp_path):
-    case, groups = fixture("rjcma_dcn_small")
+    case, groups = parity.case("jca", "rjcma_dcn_small")
     settings = {**SMALL, "channels": {"video": [24], "audio": [16], "text": [12]}}
     done = imported(tmp_path, settings, groups["weights"], features=FEATURES, outputs=1)
     assert set(done.provenance["dropped"]) == set(case["weights_without_gradient"])
@@ -86,7 +71,7 @@ def test_parity_of_the_coattention_layers(tmp_path):
 
 
 def test_parity_of_the_coattention_layers_at_the_released_size(tmp_path):
-    case, groups = fixture("rjcma_dcn_full_seeded")
+    case, groups = parity.case("jca", "rjcma_dcn_full_seeded")
     weights = seeded(case["weights_recipe"], case["config"]["weights_seed"], scaled=True)
     inputs = seeded(case["inputs_recipe"], case["config"]["inputs_seed"], scaled=False)
     settings = {**spec.load("rjcma-released").settings, "channels": {"video": [256], "audio": [128], "text": [128]}}

@@ -1,9 +1,5 @@
 """Spread of maps by hand, rollout against the authors' numbers, drift against SciPy."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
@@ -21,8 +17,8 @@ from protocols.metrics.attention import (
     share_drift,
     sparsity,
 )
+from tests import parity
 
-PARITY = Path(os.environ.get("FUSEBOARD_PARITY_ROOT", "not-set")) / "metrics"
 ALL = np.ones((1, 2), bool)
 
 
@@ -90,9 +86,7 @@ def test_what_has_no_entropy():
 
 @pytest.mark.parametrize("case", range(3))
 def test_rollout_as_the_authors_code_computes_it(case):
-    if not (PARITY / "attention_rollout.json").is_file():
-        pytest.skip("the parity fixtures are not here: set FUSEBOARD_PARITY_ROOT")
-    told = json.loads((PARITY / "attention_rollout.json").read_text())
+    told = parity.told("attention_rollout.json")
     golden = told["cases"][case]
     maps = np.array(golden["attention"])
     for residual, key in ((True, "rollout_with_residual"), (False, "rollout_without_residual")):

@@ -1,14 +1,12 @@
 """Games with known values: enumeration, the shap library, the fixtures, and the published rows of SHAPE."""
 
-import json
-import os
 from itertools import combinations, permutations
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from protocols.metrics import Undefined, contribution
+from tests import parity
 
 # Accuracy, both S and C in percent as printed: tables 1 to 3 of the SHAPE paper; share of the most frequent class.
 PUBLISHED = {
@@ -23,10 +21,7 @@ ROWS = [(majority, *row) for majority, rows in PUBLISHED.values() for row in row
 
 
 def fixture(name: str) -> dict:
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    return json.loads((Path(root) / "metrics" / name).read_text(encoding="utf-8"))
+    return parity.told(name)
 
 
 def array(values: dict[str, float | list[float]]) -> np.ndarray:

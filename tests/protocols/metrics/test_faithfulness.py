@@ -1,24 +1,17 @@
 """ERASER against the authors' numbers, curves by brute force, ranks against SciPy."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
 from protocols.metrics import Undefined
 from protocols.metrics.faithfulness import cells, comprehensiveness, curve_area, kendall, ranking, sufficiency
-
-PARITY = Path(os.environ.get("FUSEBOARD_PARITY_ROOT", "not-set")) / "metrics"
+from tests import parity
 
 
 @pytest.mark.parametrize("metric", [comprehensiveness, sufficiency])
 def test_as_eraser_computes_it(metric):
-    if not (PARITY / "eraser.json").is_file():
-        pytest.skip("the parity fixtures are not here: set FUSEBOARD_PARITY_ROOT")
-    told = json.loads((PARITY / "eraser.json").read_text())
+    told = parity.told("eraser.json")
     name, key = metric.__name__, f"{metric.__name__}_classification_scores"
     full = np.array([one["classification_scores"][one["classification"]] for one in told["instances"]])
     reduced = np.array(

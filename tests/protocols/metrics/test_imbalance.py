@@ -1,9 +1,5 @@
 """Imbalance arithmetic: the authors' own numbers, hand-worked curves, an outside entropy, and what has no value."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -11,13 +7,11 @@ from scipy.stats import entropy
 
 from protocols.metrics import METRICS, Undefined
 from protocols.metrics.imbalance import discrepancy_ratio, entropy_gap, gradient_blending_weights, inside, ogr
+from tests import parity
 
 
 def fixture() -> dict:
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    return json.loads((Path(root) / "metrics" / "ogm_ge.json").read_text(encoding="utf-8"))
+    return parity.told("ogm_ge.json")
 
 
 @pytest.mark.parametrize("place", range(3))

@@ -1,15 +1,14 @@
 """Shapley values of windows against definitions, fixtures and the shap library; what a share is of."""
 
 import itertools
-import json
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from protocols.metrics import METRICS, Undefined
 from protocols.metrics.mm_shap import EXACT, design, exact, present, sampled, share
+from tests import parity
 
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # shap's compilation takes longer than all tests here
 
@@ -50,9 +49,7 @@ def test_exact_is_the_mean_over_all_orders(players):
 
 
 def test_the_fixtures():
-    if not (root := os.environ.get("FUSEBOARD_PARITY_ROOT")):
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of other code to compare with")
-    told = json.loads((Path(root) / "metrics" / "shapley.json").read_text(encoding="utf-8"))
+    told = parity.told("shapley.json")
     for case in told["cases"]:
         made = exact(len(case["players"]))
         values = np.array([case["values"]["".join("01"[flag] for flag in row)] for row in made.coalitions.astype(int)])

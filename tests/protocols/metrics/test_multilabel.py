@@ -1,14 +1,11 @@
 """Metrics of labels that may occur together against scikit-learn and the numbers of MulT's released code."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 from protocols.metrics import OF_TASK, Undefined, metric
+from tests import parity
 
 
 def random(seed, n=120, labels=5):
@@ -32,9 +29,7 @@ def test_equal_to_scikit_learn(seed):
 
 
 def test_the_numbers_of_the_released_code():
-    if not (root := os.environ.get("FUSEBOARD_PARITY_ROOT")):
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no numbers of the released codes to compare with")
-    told = json.loads(Path(root, "metrics", "sentiment.json").read_text())["iemocap"]
+    told = parity.told("sentiment.json")["iemocap"]
     pairs = np.array(told["logits"])  # (N, 4, 2): absent and present
     logits, present = pairs[..., 1] - pairs[..., 0], np.array(told["labels"], dtype=np.float32)
     for k, emotion in enumerate(("Neutral", "Happy", "Sad", "Angry")):

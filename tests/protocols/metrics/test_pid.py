@@ -1,15 +1,13 @@
 """Partial information decomposition against the gates, the authors' code and a general optimiser."""
 
-import json
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
 from protocols.metrics import Undefined, pid
+from tests import parity
 
 GATES = {
     "and": (lambda a, b: a & b, (0.31127812445913283, 0.0, 0.0, 0.5)),
@@ -22,10 +20,7 @@ GATES = {
 
 
 def cases() -> list[dict]:
-    root = os.environ.get("FUSEBOARD_PARITY_ROOT")
-    if not root:
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no outputs of the authors' code to compare with")
-    return json.loads((Path(root) / "metrics" / "pid.json").read_text(encoding="utf-8"))["cases"]
+    return parity.told("pid.json")["cases"]
 
 
 def random_counts(seed: int, shape=(3, 4, 3), items: int = 40) -> np.ndarray:

@@ -1,9 +1,5 @@
 """Metrics of regression against scipy, scikit-learn, cases worked by hand and the numbers of the released codes."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.stats import pearsonr
@@ -11,6 +7,7 @@ from sklearn.metrics import f1_score, mean_absolute_error
 
 from protocols.metrics import METRICS, OF_TASK, Undefined, metric
 from protocols.metrics.regression import weighted_f1
+from tests import parity
 
 
 def value(name, predictions, labels):
@@ -26,10 +23,8 @@ def random(seed, targets=1, n=150):
 
 
 @pytest.fixture(scope="module")
-def parity():
-    if not (root := os.environ.get("FUSEBOARD_PARITY_ROOT")):
-        pytest.skip("FUSEBOARD_PARITY_ROOT is not set: no numbers of the released codes to compare with")
-    return {name: json.loads(Path(root, "metrics", f"{name}.json").read_text()) for name in ("sentiment", "ccc")}
+def released():
+    return {name: parity.told(f"{name}.json") for name in ("sentiment", "ccc")}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -71,8 +66,8 @@ CODES = {
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_the_numbers_of_the_released_codes(parity, code):
-    told, checked = parity["sentiment"], 0
+def test_the_numbers_of_the_released_codes(released, code):
+    told, checked = released["sentiment"], 0
     tolerance = told["tolerance"]["mmsa" if code == "mmsa" else "mult"]
     for case in told["cases"]:
         for theirs, ours in CODES[code].items():
@@ -83,8 +78,8 @@ def test_the_numbers_of_the_released_codes(parity, code):
     assert checked == len(CODES[code]) * 3
 
 
-def test_the_concordance_of_the_released_code(parity):
-    for case in parity["ccc"]["cases"]:
+def test_the_concordance_of_the_released_code(released):
+    for case in released["ccc"]["cases"]:
         predictions, labels = (np.array(case[name])[:, None] for name in ("prediction", "target"))
         expected = case["ccc_metric"] if case["ccc_metric"] is not None else 0.0
         assert metric("ccc").score()(predictions, labels) == pytest.approx(expected, abs=1e-9), case["name"]
