@@ -107,13 +107,12 @@ def create(engine: sa.Engine, actor: Actor | None, owner: str, role: str) -> tup
         actor: None only for the first maintainer of a shared database, where nobody could have a token yet.
 
     Raises:
-        AccessError: if the actor may not do it.
-        ValueError: for an owner or role that is not accepted.
+        AccessError: if the actor may not do it, or the owner or role is not accepted.
     """
     if not OWNER.fullmatch(owner):
-        raise ValueError(f"owner {owner!r}: wanted 1 to 64 letters, digits and any of . @ + - _")
+        raise AccessError(f"owner {owner!r}: wanted 1 to 64 letters, digits and any of . @ + - _")
     if role not in ROLES:
-        raise ValueError(f"role {role!r}: known are {', '.join(ROLES)}.")
+        raise AccessError(f"role {role!r}: known are {', '.join(ROLES)}.")
     token = secrets.token_hex(4)
     secret = f"{PREFIX}_{token}_{secrets.token_urlsafe(32)}"
     row = {"token": token, "owner": owner, "role": role, "sha256": _digest(secret), "created": audit.now()}
@@ -139,17 +138,17 @@ def revoke(engine: sa.Engine, actor: Actor, token: str) -> None:
     """End a token at once.
 
     Raises:
-        AccessError: if the actor is not a maintainer and it is not the actor's own.
-        ValueError: for one that is not there or was revoked before.
+        AccessError: if the actor is not a maintainer and it is not the actor's own, or it is not there or was
+            revoked before.
     """
     with reporting(engine.url), writing(engine) as connection:
         found = connection.execute(sa.select(tokens).where(tokens.c.token == token).with_for_update()).one_or_none()
         if not actor.maintains and (found is None or found.owner != actor.name):
             raise AccessError(f"{actor.name} is a {actor.role}; to revoke another's token, a maintainer is needed.")
         if found is None:
-            raise ValueError(f"no token {token!r}; see: fuseboard token list")
+            raise AccessError(f"no token {token!r}; see: fuseboard token list")
         if found.revoked:
-            raise ValueError(f"token {token} was revoked at {found.revoked}.")
+            raise AccessError(f"token {token} was revoked at {found.revoked}.")
         connection.execute(sa.update(tokens).where(tokens.c.token == token).values(revoked=audit.now()))
         audit.write(connection, actor.name, "token", token, "revoked")
 

@@ -1,5 +1,7 @@
 """What a submission will cost, from the training times that the index holds."""
 
+import json
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +58,42 @@ def estimate(engine: sa.Engine, spec: MethodSpec, protocol: ProtocolSpec) -> Est
         runs=count,
         basis=f"median of {len(basis)} runs of {some}" + ("" if same else f"; none of {spec.method} yet"),
     )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A method whose training time under a protocol is known.
+
+    Args:
+        spec: as its newest run had it.
+        seconds: of one run, median.
+        runs: how many that is the median of.
+    """
+
+    spec: MethodSpec
+    seconds: float
+    runs: int
+
+
+def reference(engine: sa.Engine, spec: MethodSpec, protocol: ProtocolSpec) -> Reference | None:
+    """What a step of this method can be held against: a spec of the same class with most runs, else any."""
+    columns = (runs.c.base, runs.c.method, runs.c.fit_seconds, runs.c.run)
+    query = sa.select(*columns).where(
+        runs.c.protocol == protocol.key, runs.c.status == "completed", runs.c.fit_seconds.is_not(None)
+    )
+    with reporting(engine.url), engine.connect() as connection:
+        found = connection.execute(query.order_by(runs.c.created)).all()
+        found = [row for row in found if row.base == spec.method] or found
+        if not found:
+            return None
+        name = Counter(row.method for row in found).most_common(1)[0][0]
+        own = [row for row in found if row.method == name]
+        manifest = connection.scalar(sa.select(runs.c.manifest).where(runs.c.run == own[-1].run))
+    try:
+        told = MethodSpec.model_validate(json.loads(manifest)["method"])
+    except ValueError:  # of a zoo that knew other methods
+        return None
+    return Reference(told, float(np.median([row.fit_seconds for row in own])), len(own))
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from runners import data_cli, weights_cli
+from runners import data_cli, moderate_cli, token_cli, weights_cli
 from runners.bench_cli import bench
 from runners.blend_cli import blend
 from runners.downloads_cli import export, verify
@@ -30,6 +30,8 @@ from runners.output import listed, print_card, print_ranking, print_rows, rankin
 from runners.papers_cli import papers
 from runners.reproduce_cli import reproduce
 from runners.review_cli import review
+from runners.submit_cli import new, schema, submissions, submit, try_, validate
+from runners.worker_cli import worker
 
 app = typer.Typer(
     name="fuseboard",
@@ -47,6 +49,15 @@ app.command()(blend)
 app.command()(papers)
 app.command()(reproduce)
 app.command()(review)
+app.command()(new)
+app.command()(validate)
+app.command("try")(try_)
+app.command()(schema)
+app.command()(submit)
+app.command()(submissions)
+app.command()(worker)
+app.add_typer(moderate_cli.app, name="moderate")
+app.add_typer(token_cli.app, name="token")
 app.command()(export)
 app.command()(verify)
 
@@ -79,6 +90,8 @@ def _exit_code(error: Exception) -> int | None:
         ("protocols.examples", "DataError"): WRONG_INPUT,
         ("runners.evaluate", "EvaluationError"): WRONG_INPUT,
         ("leaderboard.downloads.levels", "ExportError"): WRONG_INPUT,
+        ("leaderboard.submissions", "SubmissionError"): WRONG_INPUT,
+        ("leaderboard.access", "AccessError"): WRONG_INPUT,
         ("leaderboard.store", "StoreError"): FAILED,
         ("runners.bundle", "RunError"): FAILED,
     }
