@@ -176,7 +176,7 @@ def test_rows_of_one_preset_and_other_settings_are_other_runs(tmp_path):
     [table] = found.chosen("2-mosi")
     row = next(row for row in table.rows if row.run)
     narrow = row.model_copy(update={"name": "narrow", "run": row.run.model_copy(update={"settings": {"width": 40}})})
-    table = Table.model_validate(dict(table) | {"rows": (row, narrow)})
+    table = Table.model_validate({name: getattr(table, name) for name in Table.model_fields} | {"rows": (row, narrow)})
     settings = Settings.resolve(data_root=Path(DATA), cache_root=tmp_path, bundle_root=tmp_path, tracking_url="off")
     prepared = prepare(found, table, settings, seeds=2)
     waiting = [outcome.reruns[0].waiting for outcome in prepared.runnable]
