@@ -73,6 +73,7 @@ def write(path: Path, data: Path, level: Level) -> int:
         "license": LICENCE_URL,
         "citeAs": BIBTEX,
         "version": f"{SCHEMA_VERSION}.0.0",
+        "datePublished": about["created"],
         "distribution": [
             {
                 "@type": "cr:FileObject",
@@ -86,8 +87,6 @@ def write(path: Path, data: Path, level: Level) -> int:
         ],
         "recordSet": [_record_set(file, level)],
     }
-    if about["created"]:
-        told["datePublished"] = about["created"]
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return file.metadata.num_rows
 

@@ -27,10 +27,10 @@ def write(path: Path, source: Source) -> int:
     """The scores that the protocol itself names. Gives back their number."""
     engine, spec = source.engine, source.spec
     scores = {}
-    for metric in queries.metrics(engine, spec) if len(source.current) else ():
+    for metric in queries.metrics(engine, spec):
         for row in queries.cells(queries.seeds(engine, spec, metric)).to_dict("records"):
             scores.setdefault(row["method"], []).append(row)
-    newest = source.current.groupby("method")["created"].max() if scores else {}
+    newest = source.current.groupby("method")["created"].max()
     with zipfile.ZipFile(path, "w") as archive:
         _put(archive, "README.md", _readme(spec))
         _put(archive, "eval.yaml", _yaml(_benchmark(source)))

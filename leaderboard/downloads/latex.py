@@ -15,7 +15,7 @@ SPECIAL |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
 
 def write(path: Path, source: Source) -> int:
     """One table a metric of the protocol, best method first. Gives back the number of cells."""
-    metrics = queries.metrics(source.engine, source.spec) if len(source.current) else []
+    metrics = queries.metrics(source.engine, source.spec)
     head = [
         f"% {source.protocol}, schema version {SCHEMA_VERSION}. {LICENCE}",
         f"% {CITATION}",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from pyarrow import parquet
 
@@ -53,28 +54,28 @@ class Source:
             ExportError: if there are none.
         """
         kept, _ = queries.current_runs(self.engine, self.protocol)
-        if kept.empty and not self.published:
+        if kept.empty:
             raise ExportError(
                 f"No results of {self.protocol} in the store. Run: fuseboard run <method> --protocol {self.protocol}, "
                 "then: fuseboard ingest"
             )
         return kept.sort_values("run", ignore_index=True)
 
-    @cached_property
-    def published(self) -> frozenset[str]:
-        """Sources of numbers that papers printed; they stand where the id of a run stands else."""
-        query = sa.select(records.c.run).where(records.c.protocol == self.protocol, records.c.origin == "published")
-        with self.engine.connect() as connection:
-            return frozenset(connection.scalars(query.distinct()))
-
     @property
     def newest(self) -> str:
-        """When the last of the runs ended; empty for published numbers alone."""
-        return self.current["created"].max() if len(self.current) else ""
+        """When the last of the runs ended."""
+        return self.current["created"].max()
 
     @cached_property
     def spec(self) -> ProtocolSpec:
-        return committed().get(self.protocol) or queries.protocols(self.engine)[self.protocol]
+        """The protocol.
+
+        Raises:
+            ExportError: if it has no results.
+        """
+        if self.protocol in committed() and len(self.current):
+            return committed()[self.protocol]
+        return queries.protocols(self.engine)[self.protocol]
 
     @cached_property
     def otherwise_measured(self) -> frozenset[str]:
@@ -83,23 +84,32 @@ class Source:
 
     def records(self, ids: Sequence[str]) -> pa.Table:
         """Records of some runs, sorted by their key."""
-        kept = set(self.current["run"])
-        wanted = records.c.run.in_([run for run in ids if run in kept])
-        if self.published:
-            wanted = sa.or_(wanted, records.c.origin == "published")
         # No protocol in the query: a database that went by it would read all its rows for each handful of runs.
-        query = sa.select(*(records.c[name] for name in FIELDS)).where(records.c.run.in_(ids), wanted)
+        query = sa.select(*(records.c[name] for name in FIELDS)).where(records.c.run.in_(ids))
+        query = query.order_by(*(_bytewise(self.engine, records.c[name]) for name in KEY))
         with self.engine.connect() as connection:
-            rows = [tuple(row) for row in connection.execute(query) if self._counts(row)]
-        columns = list(zip(*rows, strict=True)) or [()] * len(FIELDS)
+            columns = list(zip(*connection.execute(query).all(), strict=True)) or [()] * len(FIELDS)
         schema = LEVELS["seeds"].schema
         arrays = [pa.array(values, type) for values, type in zip(columns, schema.types, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=schema).sort_by([(name, "ascending") for name in KEY])
+        return self._counted(pa.Table.from_arrays(arrays, schema=schema))
 
-    def _counts(self, row: sa.Row) -> bool:
-        if row.run not in self.otherwise_measured:
-            return row.protocol == self.protocol
-        return row.condition in self.spec.conditions and row.metric.split("/")[0] in self.spec.metrics
+    def _counted(self, table: pa.Table) -> pa.Table:
+        """Without records of other protocols, and of measurements that do not count."""
+        counts = pc.equal(table["protocol"], self.protocol)
+        if self.otherwise_measured:
+            metric = pc.list_element(pc.split_pattern(table["metric"], "/", max_splits=1), 0)
+            own = pc.and_(_among(table["condition"], self.spec.conditions), _among(metric, self.spec.metrics))
+            counts = pc.and_(counts, pc.or_(own, pc.invert(_among(table["run"], self.otherwise_measured))))
+        return table.filter(counts)
+
+
+def _bytewise(engine: sa.Engine, column: sa.Column) -> sa.ColumnElement:
+    """For an order that is the same on every database; SQLite's index has it already."""
+    return sa.collate(column, "C") if engine.dialect.name == "postgresql" else column
+
+
+def _among(column: pa.ChunkedArray, names: Collection[str]) -> pa.ChunkedArray:
+    return pc.is_in(column, pa.array(sorted(names), pa.string()))
 
 
 @dataclass(frozen=True)
@@ -144,7 +154,7 @@ def level_for(name: str) -> Level:
 
 
 def _seeds(source: Source) -> Iterator[pa.Table]:
-    ids = sorted({*source.current["run"], *source.published})
+    ids = source.current["run"].tolist()
     for start in range(0, len(ids), RUNS_AT_ONCE):
         yield source.records(ids[start : start + RUNS_AT_ONCE])
 
