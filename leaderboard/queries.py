@@ -22,9 +22,9 @@ from leaderboard.store import undefined as undefined_table
 from protocols.metrics import metric as metric_card
 from protocols.spec import ProtocolSpec, committed
 from protocols.statistics import rank_ranges, t_interval
+from protocols.tasks import TASKS
 from zoo import Method
 
-MAJORITY = "majority_class"
 CELL = ["method", "split", "condition", "metric"]
 
 
@@ -36,7 +36,8 @@ class Ranking:
         table: one row a method, best mean first: method, base, title, unimodal, best and worst (ranks
             that the evidence leaves open), mean, low, high, n, parameters, fit_seconds (mean over
             runs), failed (runs).
-        majority: what always answering the most frequent class of the scored items reaches, mean over runs.
+        majority: what the task's answer without a model reaches (always the most frequent class of the scored items),
+            mean over runs.
         absent: method and reason, for those of the zoo without a row and those that only failed.
         set_aside: completed runs of other data, settings or code, which the table leaves out.
     """
@@ -179,7 +180,7 @@ def ranking(engine: sa.Engine, spec: ProtocolSpec, metric: str, condition: str) 
     """The board of one protocol, metric and condition, best first."""
     better = metric_card(metric).higher_is_better
     kept, set_aside = current_runs(engine, spec.key)
-    constant = f"{metric}/{MAJORITY}"
+    constant = f"{metric}/{TASKS[spec.task].trivial}"
     named = (records.c.metric.in_((metric, constant)), _among((condition,)))
     both = _values(engine, spec, named, kept)
     values, majority = both[both["metric"] == metric], both.loc[both["metric"] == constant, "value"]
