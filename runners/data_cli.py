@@ -106,5 +106,6 @@ def data_prepare(
     print_rows(rows, json)
     if not json:
         sizes = ", ".join(f"{len(index)} {part}" for part, index in parts.items())
-        print(f"{len(examples.ids)} examples ({sizes}), {len(examples.classes)} classes: {', '.join(examples.classes)}")
+        what = {"classification": "classes", "regression": "targets", "multilabel": "labels"}[examples.task]
+        print(f"{len(examples.ids)} examples ({sizes}), {len(examples.classes)} {what}: {', '.join(examples.classes)}")
         print(f"fingerprint {examples.fingerprint}")

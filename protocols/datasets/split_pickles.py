@@ -60,6 +60,10 @@ class SplitPickle:
             return [str(error)]
         return []
 
+    def present(self, root: Path) -> bool:
+        """Whether the file is there; one folder may hold the files of several data sets."""
+        return (Path(root) / self.CARD.folder / self.file).is_file()
+
     def load(self, root: Path, cache: Path, target: str, inputs: Mapping[str, str], progress: Progress) -> Examples:
         """All examples of the three parts, named ``<part>/<row>``, without padding.
 
