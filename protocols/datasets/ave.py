@@ -46,7 +46,7 @@ CARD = Card(
 )
 
 
-def _rows(folder: Path) -> list[tuple[str, str, str]]:
+def annotations(folder: Path) -> list[tuple[str, str, str]]:
     """Id, video and event of each row. The second row of a video is ``<video>#2``."""
     path = folder / "Annotations.txt"
     rows = [row for _, row in read_rows(path, 5, CARD, delimiter="&") if row[0] != "Category"]
@@ -61,16 +61,21 @@ def _rows(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def _listing(folder: Path, target: str) -> Listing:
-    rows = _rows(folder)
-    events = tuple(sorted({event for _, _, event in rows}))
+    annotated = annotations(folder)
+    events = tuple(sorted({event for _, _, event in annotated}))
     if len(events) != CARD.counts["events"]:
         raise DataError(f"{folder}: {len(events)} events, expected {CARD.counts['events']}. {CARD.obtain}")
-    clips = [Clip(name, events.index(event), folder / "AVE" / f"{video}.mp4") for name, video, event in rows]
+    clips = [Clip(name, events.index(event), folder / "AVE" / f"{video}.mp4") for name, video, event in annotated]
     return Listing(events, tuple(clips))
 
 
 CLIPS = ClipSet(CARD, _listing, fps=10)
 check, load = CLIPS.check, CLIPS.load
+
+
+def present(root: Path) -> bool:
+    """Whether the clips are in the folder, which ``ave_segments`` shares."""
+    return (Path(root) / CARD.folder / "AVE").is_dir()
 
 
 def split(root: Path, name: str, ids: tuple[str, ...]) -> dict[str, str]:
@@ -81,15 +86,15 @@ def split(root: Path, name: str, ids: tuple[str, ...]) -> dict[str, str]:
     """
     CLIPS.check_split(name)
     folder, known = Path(root) / CARD.folder, set(ids)
-    rows = _rows(folder)
-    orders = {part: _order(folder / file, len(rows)) for part, file in ORDERS.items()}
+    annotated = annotations(folder)
+    orders = {part: _order(folder / file, len(annotated)) for part, file in ORDERS.items()}
     check_parts(CARD, "order", {part: len(order) for part, order in orders.items()})
     placed = Counter(row for order in orders.values() for row in order)
     if twice := [row for row, count in placed.items() if count > 1]:
         raise DataError(f"{folder}: row {twice[0]} stands in two orders. {CARD.obtain}")
     parts, later = {}, set()
     for part in ("test", "validation", "train"):
-        chosen = [rows[row] for row in orders[part] if name == "order" or rows[row][1] not in later]
+        chosen = [annotated[row] for row in orders[part] if name == "order" or annotated[row][1] not in later]
         parts |= {clip: part for clip, _, _ in chosen if clip in known}
         later |= {video for _, video, _ in chosen}
     return parts
