@@ -83,6 +83,7 @@ DATASETS = {
     "ravdess": "protocols.datasets.ravdess",
     "kinetics_sounds": "protocols.datasets.kinetics_sounds",
     "ave": "protocols.datasets.ave",
+    "ave_segments": "protocols.datasets.ave_segments",
     "savee": "protocols.datasets.savee",
     "ucf51": "protocols.datasets.ucf51",
     "vggsound": "protocols.datasets.vggsound",
