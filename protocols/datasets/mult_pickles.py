@@ -27,14 +27,15 @@ def _sentiment(where: str, part: Mapping[str, Any]) -> np.ndarray:
 
 
 def _emotions(where: str, part: Mapping[str, Any]) -> np.ndarray:
-    """(N, 4) float32: each of EMOTIONS is a pair of absent and present, one of them 1."""
+    """(N, 4) float32: each of EMOTIONS is a pair of absent and present, of which the larger counts."""
     pairs = part.get("labels")
     if not isinstance(pairs, np.ndarray) or pairs.ndim != 3 or pairs.shape[1:] != (len(EMOTIONS), 2):
         came = f"{pairs.dtype} {pairs.shape}" if isinstance(pairs, np.ndarray) else type(pairs).__name__
         raise DataError(f"{where}: labels are {came}; wanted (examples, {len(EMOTIONS)}, 2), absent and present.")
-    if not (np.isin(pairs, (0, 1)).all() and (pairs.sum(2) == 1).all()):
-        raise DataError(f"{where}: labels that are not one 1 and one 0 for each emotion.")
-    return pairs[..., 1].astype(np.float32)
+    absent, present = pairs[..., 0], pairs[..., 1]
+    if undecided := int((~((absent < present) | (absent > present))).sum()):
+        raise DataError(f"{where}: {undecided} labels are as absent as they are present, or no numbers.")
+    return (absent < present).astype(np.float32)
 
 
 def _each(where: str, values: Mapping[str, np.ndarray], part: Mapping[str, Any]) -> dict:

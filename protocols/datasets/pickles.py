@@ -14,7 +14,7 @@ import numpy as np
 from protocols.datasets.checks import is_pointer, pointer_sentence
 from protocols.examples import DataError
 
-# Booleans, numbers and fixed-width text; no records, and of objects none but text.
+# Booleans, numbers and fixed-width text; no records, and no objects but words and numbers, which come as text.
 _PLAIN_TYPE = re.compile(r"[<>|=]?(?:[biufc]\d{1,2}|[SU]\d{1,6})|[?]|bool|u?int\d{1,2}|float\d{2}|complex\d{2,3}")
 
 
@@ -55,8 +55,9 @@ class _Array(np.ndarray):
         version, shape, dtype, fortran, raw = state
         if any(not isinstance(size, int) or size < 0 for size in shape):
             raise DataError(f"array shape {shape!r} is refused; accepted are whole numbers from 0")
-        if isinstance(raw, list) and dtype.plain is None and all(isinstance(item, str | bytes) for item in raw):
-            words = [item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in raw]
+        kinds = str | bytes | int | float | np.number
+        if isinstance(raw, list) and dtype.plain is None and all(isinstance(item, kinds) for item in raw):
+            words = [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in raw]
             text = np.array(words or "")
             super().__setstate__((version, shape, text.dtype, fortran, text.tobytes() if words else b""))
             return
@@ -124,7 +125,7 @@ def load(path: Path):
 
     Raises:
         DataError: naming the file, for anything else: a name outside ``ALLOWED`` (with the name), an array
-            of records or of objects that are not text, a truncated file, a file that is not there.
+            of records or of objects that are no words or numbers, a truncated file, a file that is not there.
     """
     if not path.is_file():
         raise DataError(f"{path} is missing.")

@@ -115,6 +115,7 @@ def set_to(part, field, index, value):
         ("mult_mosi", lambda c: c.pop("valid"), "no part 'valid'; wanted a dict of train, valid, test"),
         ("mult_mosi", lambda c: c["train"].pop("vision"), "vision is NoneType; wanted numbers"),
         ("mult_mosei", lambda c: None, "9 examples in all; wanted 22856 or 22777"),
+        ("mult_iemocap", set_to("test", "labels", (3, 1), 1), "test: 1 labels are as absent as they are present"),
         ("mmsa_mosi", lambda c: c["train"].pop("text_bert"), "text_bert is NoneType; wanted"),
         ("mmsa_mosi_unaligned", set_to("test", "audio_lengths", 0, 99), "audio_lengths is .*, up to 99"),
     ),
