@@ -21,7 +21,7 @@ from protocols.paper import STATES
 from protocols.papers import paper
 from protocols.review import AXES, BEST_UNIMODAL, Node, Question, Review, Study, Table, claims
 from protocols.spec import ProtocolSpec, committed
-from protocols.statistics import MIN_PAIRS, Pooled, holm, random_effects
+from protocols.statistics import MIN_PAIRS, CriticalDifference, Pooled, critical_difference, holm, random_effects
 from zoo import Method
 
 NOT_MEASURED = "not measured"
@@ -390,6 +390,67 @@ def _titles(metrics: Sequence[str]) -> list[str]:
 def _of(told: pd.Series, metrics: Mapping[str, str]) -> str:
     texts = [f"{title}: {told[title]}" for title in metrics.values() if told[title] != NOT_MEASURED]
     return "; ".join(texts) or NOT_MEASURED
+
+
+# ---------------------------------------------------------------------------------------------- ranks
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Mean ranks of the entries that ran on every data set of the questions.
+
+    Args:
+        found: None where there are too few entries or data sets.
+        scores: a row an entry, a column a protocol: mean score over its runs; best mean rank first.
+        absent: protocols of the questions without a run.
+    """
+
+    found: CriticalDifference | None
+    scores: pd.DataFrame
+    absent: tuple[str, ...]
+
+
+def ranked(engine: sa.Engine, review: Review) -> Ranked:
+    """Friedman's test and Nemenyi's critical difference over the data sets of the questions."""
+    asked = review.asked
+    tables = {key: _runs(engine, committed()[key], asked.metric) for key in asked.protocols}
+    scores = pd.DataFrame({key: table.mean() for key, table in tables.items() if not table.empty}).dropna()
+    absent = tuple(key for key, table in tables.items() if table.empty)
+    if len(scores) < 3 or scores.shape[1] < 2:
+        return Ranked(None, scores, absent)
+    found = critical_difference({entry: row.tolist() for entry, row in scores.iterrows()}, higher_is_better=True)
+    return Ranked(found, scores.loc[sorted(found.ranks, key=lambda entry: (found.ranks[entry], entry))], absent)
+
+
+def ranks_table(told: Ranked) -> pd.DataFrame:
+    """A row an entry: mean rank, the entries that differ from it by more than the critical difference, its scores."""
+    ranks, apart = told.found.ranks, told.found.difference
+    rows = []
+    for entry, row in told.scores.iterrows():
+        others = [other for other in ranks if abs(ranks[other] - ranks[entry]) > apart]
+        texts = {key: f"{100 * score:.1f} %" for key, score in row.items()}
+        rows.append(
+            {"Entry": entry, "Mean rank": f"{ranks[entry]:.1f}", "Told apart from": ", ".join(others) or "none"}
+        )
+        rows[-1] |= texts
+    return pd.DataFrame(rows)
+
+
+def ranks_text(told: Ranked) -> str:
+    """What the diagram says, in words."""
+    blocks = ", ".join(told.scores.columns)
+    missing = f" Without runs: {', '.join(told.absent)}." if told.absent else ""
+    if told.found is None:
+        return (
+            f"Not drawn: {len(told.scores)} entries ran on {blocks or 'no data set'}; it takes 3 on 2 or more.{missing}"
+        )
+    p = p_text(told.found.p)
+    return (
+        f"{len(told.scores)} entries that ran on each of {blocks}, ranked on each by their mean score. Friedman's test "
+        f"of equal ranks: p {p if p.startswith('<') else f'= {p}'}. Nemenyi's critical difference: "
+        f"{told.found.difference:.1f} ranks; entries that are closer are not told apart. Few data sets tell few "
+        f"entries apart.{missing}"
+    )
 
 
 # ---------------------------------------------------------------------------------------------- questions

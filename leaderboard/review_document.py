@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from leaderboard import queries
 from leaderboard import review as found
 from leaderboard.forest_chart import DIFFERENCE, forest_svg, overview_rows, rows
+from leaderboard.rank_chart import rank_svg
 from protocols.review import AXES, Review, Slip, Table
 
 ORDER = ("2", "3", "4")
@@ -47,6 +48,12 @@ def blocks(engine: sa.Engine, review: Review) -> Iterator[tuple]:
         if answer.effects:
             yield "drawing", f"<h4>{escape(answer.question.asks)}</h4>" + forest_svg(rows(answer), DIFFERENCE)
     yield "table", _cells(found.effects_table(answers))
+    yield "subheading", "Ranks over data sets"
+    ranks = found.ranked(engine, review)
+    yield "text", found.ranks_text(ranks)
+    if ranks.found:
+        yield "drawing", rank_svg(ranks.found)
+        yield "table", _cells(found.ranks_table(ranks))
     measured = {key: found.measures(engine, spec) for key, spec in specs.items()}
     for number in ORDER:
         yield from _table(engine, review, review.table(number), specs, measured)

@@ -9,6 +9,7 @@ import streamlit as st
 from leaderboard import queries
 from leaderboard import review as found
 from leaderboard.forest_chart import DIFFERENCE, forest_chart, overview_rows, rows
+from leaderboard.rank_chart import rank_chart
 from leaderboard.review_document import FOREST, slip_text
 from leaderboard.session import choose, open_store, plain
 from protocols.review import AXES, Node, Review, Table, review
@@ -75,6 +76,19 @@ def show_answers(engine: sa.Engine, told: Review) -> None:
             f"p of Q {found.p_text(answer.pooled.q_p)}, p of the pooled difference {found.p_text(answer.p)} after Holm."
         )
     grid(found.effects_table([answer]).drop(columns="Question"))
+    show_ranks(engine, told)
+
+
+def show_ranks(engine: sa.Engine, told: Review) -> None:
+    st.subheader("Ranks over data sets")
+    ranks = found.ranked(engine, told)
+    if ranks.found:
+        st.vega_lite_chart(rank_chart(ranks.found))
+        st.caption("The line on top is the critical difference. An upright bar joins entries that are not told apart.")
+    st.markdown(plain(found.ranks_text(ranks)))
+    if ranks.found:
+        with st.expander("The same as a table"):
+            grid(found.ranks_table(ranks))
 
 
 def show_map(told: Review, ran: found.Ran) -> None:

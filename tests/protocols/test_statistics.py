@@ -190,6 +190,10 @@ def test_critical_difference_agrees_with_scipy_and_the_printed_table(rng):
     # q(0.05) of Nemenyi's test is 2.569 for 4 methods and 2.343 for 3 (Demsar 2006, table 5).
     assert found.difference == pytest.approx(2.569 * np.sqrt(4 * 5 / 60), abs=1e-3)
     assert sum(found.ranks.values()) == pytest.approx(10)
+    for k in (3, 12, 40):
+        apart = critical_difference({str(i): [i, -i] for i in range(k)}, True).difference
+        quantile = stats.studentized_range.ppf(0.95, k, np.inf)
+        assert apart == pytest.approx(quantile / np.sqrt(2) * np.sqrt(k * (k + 1) / 12), rel=1e-4)
     with pytest.raises(ValueError, match="3 or more"):
         critical_difference({"a": [1, 2], "b": [2, 1]}, True)
 

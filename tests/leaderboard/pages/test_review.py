@@ -151,6 +151,31 @@ def test_table_4_says_what_stands_behind_a_row(filled):
     assert table["Data sets used"].nunique() == 10
 
 
+def test_ranks_need_three_entries_on_two_data_sets(filled):
+    told = found.ranked(filled, review())
+    assert told.found is None and told.absent == (RAVDESS,)
+    assert "it takes 3 on 2 or more" in found.ranks_text(told) and f"Without runs: {RAVDESS}." in found.ranks_text(told)
+
+
+def test_ranks_over_data_sets(bundles_at, tmp_path, monkeypatch):
+    bundles = bundles_at(tmp_path / "bundles")
+    scores = {"hybrid_fusion": 0.7, "early_fusion": 0.6, "late_fusion": 0.5}
+    for key in (GRID, MOSI):
+        for method, score in scores.items():
+            add(bundles, key, method, [score, score + 0.02])
+    add(bundles, MOSI, "text_only", [0.9, 0.9])
+    engine = store.connect(f"sqlite:///{tmp_path}/board.db")
+    store.ingest(engine, bundles.root)
+    told = found.ranked(engine, review())
+    assert told.found.ranks == {"hybrid_fusion": 1.0, "early_fusion": 2.0, "late_fusion": 3.0}, "text_only ran on one"
+    table = found.ranks_table(told)
+    assert table["Entry"].tolist() == list(scores) and table["Told apart from"].tolist() == ["none"] * 3
+    assert table[GRID].tolist() == ["71.0 %", "61.0 %", "51.0 %"]
+    at = run(engine, monkeypatch)
+    assert any("3 entries that ran on each of" in element.value for element in at.markdown)
+    engine.dispose()
+
+
 def test_claims_of_table_2_are_measured_for_every_row(filled):
     table = found.claims_checked(filled, committed()[GRID], review().table("2")).set_index("Claim")
     assert table.loc["score", "Hybrid Fusion"].startswith("65")
