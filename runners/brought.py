@@ -14,8 +14,14 @@ def folder(protocol: str) -> str:
 
 
 def here(cell: Cell, data_root: Path) -> bool:
-    """Whether a cell can be recomputed: at once, or because the folder of its data is there now."""
+    """Whether a cell can be recomputed: at once, or because its data are there now.
+
+    That is their folder, or their file where the data set knows it by name.
+    """
     if cell.state == "data" and cell.run.protocol:
+        data = dataset(committed()[cell.run.protocol].dataset.partition("/")[0])
+        if hasattr(data, "present"):
+            return data.present(data_root)
         return (Path(data_root) / folder(cell.run.protocol)).is_dir()
     return cell.state == "now"
 

@@ -6,7 +6,8 @@ A data set's module, or its object ``module:OBJECT`` where one file reads a fami
 - ``check(root) -> list[str]``: one sentence for each thing that is missing or wrong, empty if all is well;
 - ``load(root, cache, target, inputs, progress) -> Examples``: decodes into ``cache`` where decoding is slow;
 - where the lists of a split came with the data, ``split(root, name, ids) -> {id: part or fold}``: a protocol names it
-  ``<data set>/<name>``, and no file in ``protocols/splits`` has that name.
+  ``<data set>/<name>``, and no file in ``protocols/splits`` has that name;
+- where several data sets share a folder, ``present(root) -> bool``: whether the files of this one are in it.
 
 ``root`` is the folder that the data-root setting names; a data set lives in ``root / CARD.folder``.
 """
