@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from runners.options import FAILED, WRONG_INPUT, CacheRoot, DataRoot, Json
-from runners.output import listed, print_rows, say
+from runners.output import listed, print_card, print_rows, say
 
 app = typer.Typer(help="Data sets: list, check, prepare.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,6 +31,28 @@ def data_list(json: Json = False):
             }
         )
     print_rows(rows, json)
+
+
+@app.command("show")
+def data_show(
+    name: Annotated[str, typer.Argument(help="A data set, as 'data list' names it.")],
+    json: Json = False,
+):
+    """Print the card of a data set: owner, licence, how to get it, where it goes, splits and what they leak."""
+    card = _dataset(name.partition("/")[0]).CARD
+    rows = {"data set": name, "title": card.title, "owner": card.owner or "see home", "home": card.home}
+    rows |= {"licence": card.licence, "citation": card.citation, "get it": card.obtain}
+    rows |= {"put it": f"{card.folder or '<folder>'}/ below the data root: {card.layout}"}
+    rows |= {"inputs": [f"{modality}: {listed(names)}" for modality, names in card.inputs.items()]}
+    rows |= {"targets": listed(card.targets), "counts": [f"{count} {what}" for what, count in card.counts.items()]}
+    rows |= {"splits": [_standard(key, split) for key, split in card.splits.items()] or ["see the protocols"]}
+    print_card(rows | {"traps": list(card.traps)}, json)
+
+
+def _standard(name: str, split) -> str:
+    counts = ", ".join(f"{count} {part}" for part, count in split.counts.items())
+    leak = f"leaks: {split.leak}. " if split.leak else ""
+    return f"{name}: {leak}{split.rule.removesuffix('.')}.{f' {counts}.' if counts else ''}"
 
 
 @app.command("check")
@@ -61,15 +83,18 @@ def data_check(
 
 
 def _check(name: str, root: Path) -> list[str]:
+    base, _, folder = name.partition("/")
+    return _dataset(base).check(root, **({"folder": folder} if folder else {}))
+
+
+def _dataset(name: str):
     from protocols.datasets import dataset
 
-    base, _, folder = name.partition("/")
     try:
-        module = dataset(base)
+        return dataset(name)
     except KeyError as error:
         say(f"Error: {error.args[0]}")
         raise typer.Exit(WRONG_INPUT) from None
-    return module.check(root, **({"folder": folder} if folder else {}))
 
 
 @app.command("prepare")
