@@ -19,18 +19,22 @@ def here(cell: Cell, data_root: Path) -> bool:
     That is their folder, or their file where the data set knows it by name.
     """
     if cell.state == "data" and cell.run.protocol:
-        data = dataset(committed()[cell.run.protocol].dataset.partition("/")[0])
-        if hasattr(data, "present"):
-            return data.present(data_root)
+        name, _, own = committed()[cell.run.protocol].dataset.partition("/")
+        if not own and hasattr(dataset(name), "present"):
+            return dataset(name).present(data_root)
         return (Path(data_root) / folder(cell.run.protocol)).is_dir()
     return cell.state == "now"
 
 
 def places(cells: list[Cell]) -> list[str]:
-    """For each protocol of some cells that wait: the folder, what lies in it, and the name of its split."""
+    """For each protocol of some cells that wait: the folder, and what lies in it.
+
+    Features of one's own are cut as the protocol's description says, which is told with it.
+    """
     found = []
     for protocol in dict.fromkeys(cell.run.protocol for cell in cells if cell.run.protocol):
         spec = committed()[protocol]
-        card = dataset(spec.dataset.partition("/")[0]).CARD
-        found.append(f"{folder(protocol)}/ below the data root, for {protocol}: {card.layout}")
+        name, _, own = spec.dataset.partition("/")
+        said = [f"{folder(protocol)}/ below the data root, for {protocol}:", *([spec.description] if own else [])]
+        found.append(" ".join([*said, dataset(name).CARD.layout]))
     return found
