@@ -31,10 +31,12 @@ from protocols.spec import ProtocolSpec
 from protocols.suite import suites
 from runners.bundle import RunError, completed
 from runners.cluster import Outcome, execute, measure
+from runners.evaluate import evaluated
 from runners.experiment import Experiment
-from runners.indexing import fill
+from runners.indexing import ingest
 from runners.output import say
 from runners.settings import Settings
+from runners.trial import plan
 from zoo.spec import SpecError, read
 
 LINES = 60  # of a log that are kept
@@ -128,7 +130,7 @@ def _serve(engine: sa.Engine, claim: Claim, settings: Settings, options: Options
     try:
         _patiently(ending, 5.0 if signals.stopping else PATIENCE)
         if ending.func is claims.rank:
-            _patiently(lambda: fill(settings))
+            _patiently(lambda: ingest(settings, [settings.bundle_root]))
         say(f"{claim.submission} {claim.name}: {ending.func.__name__.replace('_', ' ')}")
     except ClaimLost:
         say(f"{claim.submission}: taken away from this worker")
@@ -169,8 +171,6 @@ def _run(engine: sa.Engine, claim: Claim, settings: Settings, options: Options, 
 
 
 def _planned(claim: Claim, settings: Settings) -> list[Experiment]:
-    from runners.trial import plan
-
     spec, problems = read(claim.spec)
     if spec is None:
         raise Unfit("; ".join(map(str, problems)))
@@ -201,8 +201,6 @@ def _ended(outcome: Outcome) -> str:
 
 def _measured(folders: list[Path], protocol: ProtocolSpec, settings: Settings, options: Options, told: "Log") -> str:
     """Measure the runs by the suite of their protocol, where there is one."""
-    from runners.evaluate import evaluated
-
     suite = suites().get(protocol.key)
     if suite is None:
         return ""

@@ -105,6 +105,13 @@ class MethodSpec(BaseModel):
             raise ValueError(f"no modality {unknown[0]!r}. Known: {', '.join(MODALITIES)}")
         return value
 
+    @field_validator("remedy", mode="before")
+    @classmethod
+    def remedy_has_a_name(cls, value: object) -> object:
+        if isinstance(value, dict) and not isinstance(value.get("name"), str):
+            raise ValueError("wanted its keys with name: one word")
+        return value
+
     @property
     def card(self) -> Method:
         """Its method's card, with the label and the modalities of this spec in place."""
