@@ -29,12 +29,14 @@ def here(cell: Cell, data_root: Path) -> bool:
 def places(cells: list[Cell]) -> list[str]:
     """For each protocol of some cells that wait: the folder, and what lies in it.
 
-    Features of one's own are cut as the protocol's description says, which is told with it.
+    Features of one's own are cut as the protocol's description says; how any such folder is written stands last, once.
     """
-    found = []
+    found, written = [], []
     for protocol in dict.fromkeys(cell.run.protocol for cell in cells if cell.run.protocol):
         spec = committed()[protocol]
         name, _, own = spec.dataset.partition("/")
-        said = [f"{folder(protocol)}/ below the data root, for {protocol}:", *([spec.description] if own else [])]
-        found.append(" ".join([*said, dataset(name).CARD.layout]))
-    return found
+        layout = dataset(name).CARD.layout
+        found.append(f"{folder(protocol)}/ below the data root, for {protocol}: {spec.description if own else layout}")
+        if own:
+            written = [f"files of each folder: {layout}"]
+    return found + written

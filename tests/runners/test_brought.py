@@ -31,3 +31,10 @@ def test_the_place_names_folder_protocol_and_files(cells):
     (said,) = places(cells[1:3])
     assert said.startswith("grid/ below the data root, for grid-letter@1: ") and "<id>.mp4" in said
     assert places(cells[2:3]) == []
+
+
+def test_features_of_ones_own_say_how_they_are_cut_and_once_how_they_are_written():
+    (table,) = paper("jca2022").chosen("ablation")
+    *folders, written = places([cell for cell in table.cells if cell.state == "data"])
+    assert len(folders) == 4 and all("8 sub-clips of 32 frames" in said for said in folders)
+    assert "examples.csv" in written and not any("examples.csv" in said for said in folders)
