@@ -210,9 +210,12 @@ def read_pictures(
         declared, _ = _declared(container, stream)
         if not declared:
             raise DataError(f"{path}: it does not say how long it is. Write it into another container, MP4 for one.")
-        wanted = times(min(seconds, declared))
+        wanted, origin = times(min(seconds, declared)), _origin(container)
         for index, frame in enumerate(container.decode(stream)):
-            shown = max(_seconds(frame, index * step) - _origin(container), 0.0)
+            at = _seconds(frame, index * step)
+            if last is None and container.format.name == "avi":
+                origin = at  # it keeps decoding times only, which are late by a frame or two where frames are reordered
+            shown = max(at - origin, shown)
             due = int(np.searchsorted(wanted, shown - 0.001)) - len(kept)  # until now the frame before was shown
             kept += [_square(last or frame, size, grey)] * due if due > 0 else []
             last = frame

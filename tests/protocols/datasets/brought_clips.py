@@ -21,6 +21,7 @@ def write_clip(path: Path, *, seconds: float = 1.2, pitch_hz: float = 500.0, fps
         see, hear = CODECS[path.suffix]
         video = container.add_stream(see, rate=fps)
         video.height, video.width, video.pix_fmt, video.bit_rate = 48, 64, "yuv420p", 400_000
+        video.codec_context.max_b_frames = 2 if path.suffix == ".avi" else 0  # which puts frames out of order
         audio = container.add_stream(hear, rate=44100, layout="mono") if sound else None
         for pixels in frames:
             container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")))

@@ -27,7 +27,9 @@ def data_root(module) -> Path:
     return Path(root)
 
 
-@pytest.mark.parametrize("name", ["synthetic/default", "cmu_mosi_utterance/bclstm", "ravdess/actors"])
+@pytest.mark.parametrize(
+    "name", ["synthetic/default", "cmu_mosi_utterance/bclstm", "ravdess/actors", "ravdess/fixed-actors"]
+)
 def test_every_id_stands_once_and_the_folder_says_how_the_split_was_made(name):
     ids = [row[0] for row in rows(f"{name}.csv")]
     assert len(ids) == len(set(ids)) and ids == sorted(ids)
