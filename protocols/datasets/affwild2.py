@@ -67,7 +67,8 @@ CARD = Card(
         "Published numbers on the official validation part were also selected on it.",
         "By the papers official parts share no person; whether our two shares of the training part do, no name tells.",
         "Two people of one recording have a file each (_left, _right); they stay in one part.",
-        "A frame without a face has no picture; it counts as black, as in released code.",
+        "A frame without a face has no picture; it counts as black, as in released code. A recording without a sound "
+        "track counts as silent.",
     ),
 )
 

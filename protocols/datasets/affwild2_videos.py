@@ -130,18 +130,23 @@ def face_rows(folder: Path, video: str, frames: np.ndarray) -> np.ndarray:
 def sound_rows(folder: Path, video: str, frames: np.ndarray) -> np.ndarray:
     """(T, 40) float32: the mean log-mel spectrum of 0.2 s of sound around each frame.
 
+    A recording without a sound track is silent, and so is what lies behind the end of its sound.
+
     Raises:
         DataError: without the video's file, for sound that cannot be decoded, and for a label behind the last frame.
     """
     path = video_file(folder, video)
-    times = frame_times(path)
+    times, heard = frame_times(path)
     if frames[-1] > len(times):
         raise DataError(f"{path}: {len(times)} frames, but frame {frames[-1]} of {video} has a label. {FETCH_AGAIN}")
-    spectrum = _spectrum(read_sound(path, LONGEST))
+    samples = read_sound(path, LONGEST) if heard else np.zeros(0, np.int16)
+    missing = round((times[frames[-1] - 1] + SOUND) * logmel.SAMPLE_RATE) - len(samples)
+    spectrum = _spectrum(np.pad(samples, (0, max(0, missing))))
     sums = np.vstack([np.zeros(spectrum.shape[1]), np.cumsum(spectrum, axis=0, dtype=np.float64)])
     steps = logmel.SAMPLE_RATE / logmel.HOP
-    begin = np.clip(np.rint((times[frames - 1] - SOUND / 2) * steps).astype(int), 0, len(spectrum) - 1)
-    end = np.clip(np.rint((times[frames - 1] + SOUND / 2) * steps).astype(int), begin + 1, len(spectrum))
+    begin, end = (np.rint((times[frames - 1] + side * SOUND / 2) * steps).astype(int) for side in (-1, 1))
+    begin = np.clip(begin, 0, len(spectrum) - 1)
+    end = np.clip(end, begin + 1, len(spectrum))
     return ((sums[end] - sums[begin]) / (end - begin)[:, None]).astype(np.float32)
 
 
@@ -152,8 +157,8 @@ def _spectrum(samples: np.ndarray) -> np.ndarray:
     return np.concatenate([logmel.logmel(samples[at : at + reach]) for at in range(0, len(samples), minute)])
 
 
-def frame_times(path: Path) -> np.ndarray:
-    """(F,) seconds at which each frame of a file is shown, from the first one's time, without decoding pictures.
+def frame_times(path: Path) -> tuple[np.ndarray, bool]:
+    """(F,) seconds at which each frame of a file is shown, without decoding pictures, and whether it has sound.
 
     Rates vary within some of these videos, so the file's own clock counts; a file without one has its mean rate.
     """
@@ -165,11 +170,11 @@ def frame_times(path: Path) -> np.ndarray:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise DataError(f"{path}: no video stream in it. {FETCH_AGAIN}")
-            stream = container.streams.video[0]
+            stream, heard = container.streams.video[0], bool(container.streams.audio)
             clock = [packet.pts for packet in container.demux(stream) if packet.size]
             if any(tick is None for tick in clock):
-                return np.arange(len(clock)) / float(stream.average_rate)
+                return np.arange(len(clock)) / float(stream.average_rate), heard
             seconds = np.sort(np.array(clock, dtype=np.float64)) * float(stream.time_base)
-            return seconds - (container.start_time or 0) / 1_000_000
+            return seconds - (container.start_time or 0) / 1_000_000, heard
     except av.error.FFmpegError as error:
         raise DataError(f"{path}: cannot be decoded ({error.strerror}). {FETCH_AGAIN}") from None

@@ -11,6 +11,7 @@ from protocols.datasets import affwild2
 from protocols.datasets.affwild2_videos import annotation_paths, frame_times, read_annotation, sound_rows
 from protocols.datasets.stills import blocks, read_still
 from protocols.examples import DataError
+from tests.protocols.datasets.brought_clips import write_clip
 
 BOTH = {"video": "face_blocks", "audio": "logmel_frames"}
 FRAMES = 75  # of the film
@@ -79,9 +80,17 @@ def test_only_labelled_frames_are_steps(made, tmp_path):
 
 
 def test_sound_lies_at_its_frame(made, film):
-    np.testing.assert_allclose(frame_times(film), np.arange(FRAMES) / 25, atol=1e-6)
+    times, heard = frame_times(film)
+    np.testing.assert_allclose(times, np.arange(FRAMES) / 25, atol=1e-6)
+    assert heard
     loudness = sound_rows(made, "walk", np.arange(1, FRAMES + 1)).max(axis=1)
     assert loudness[:20].max() < loudness[30:].min() - 5  # the tone begins with frame 26
+
+
+def test_a_recording_without_a_sound_track_is_silent(tmp_path):
+    write_clip(tmp_path / "videos" / "mute.mp4", sound=False)
+    rows = sound_rows(tmp_path, "mute_left", np.arange(1, 13))
+    assert rows.shape == (12, 40) and rows.std() < 1e-5 and rows.max() == pytest.approx(np.log(1e-8), abs=1e-3)
 
 
 def test_long_videos_are_cut_into_stretches(made, tmp_path, monkeypatch):
