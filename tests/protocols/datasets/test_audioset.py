@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from protocols.datasets import audioset
+from protocols.datasets.audioset import BALANCED, LARGE
 from protocols.datasets.clips import by_hash
 from protocols.examples import DataError
 from tests.protocols.datasets.brought_clips import quiet, write_clip
@@ -24,7 +25,7 @@ HEADER = (
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    monkeypatch.setitem(audioset.CARD.counts, "labels", len(LABELS))
+    monkeypatch.setitem(audioset.COUNTS, "labels", len(LABELS))
     folder = tmp_path / "data" / "audioset"
     made = write_clip(tmp_path / "made.mp4")
     (folder / "clips").mkdir(parents=True)
@@ -39,19 +40,26 @@ def root(tmp_path, monkeypatch):
 
 
 def test_labels_are_a_row_of_ones_and_zeros(root, tmp_path):
-    assert audioset.check(root) == []
-    examples = audioset.load(root, tmp_path, "balanced", INPUTS, quiet)
+    assert BALANCED.check(root) == []
+    examples = BALANCED.load(root, tmp_path, "sounds", INPUTS, quiet)
     assert examples.task == "multilabel" and examples.classes == tuple(LABELS.values())
     assert examples.ids == ("-0RWZT-miFs", "aaaaaaaaaaa", "ddddddddddd")
     assert np.array_equal(examples.labels, np.array([[1, 1, 0], [0, 0, 1], [1, 0, 0]], np.float32))
-    parts = audioset.split(root, "balanced", examples.ids)
+    parts = BALANCED.split(root, "evaluation", examples.ids)
     assert list(parts.values()) == ["validation" if by_hash(n) else "train" for n in examples.ids[:2]] + ["test"]
 
 
 def test_another_training_list_has_the_same_test_part(root, tmp_path):
-    examples = audioset.load(root, tmp_path, "500k", INPUTS, quiet)
+    examples = LARGE.load(root, tmp_path, "sounds", INPUTS, quiet)
     assert examples.ids == ("bbbbbbbbbbb", "ccccccccccc", "ddddddddddd")
-    assert audioset.split(root, "500k", examples.ids)["ddddddddddd"] == "test"
+    assert LARGE.split(root, "evaluation", examples.ids)["ddddddddddd"] == "test"
+
+
+def test_each_list_is_seen_by_its_name(root):
+    assert BALANCED.present(root) and LARGE.present(root)
+    (root / "audioset" / "train_500k_segments.csv").unlink()
+    assert BALANCED.present(root) and not LARGE.present(root)
+    assert "train_500k_segments.csv: no such file" in LARGE.check(root)[0] and BALANCED.check(root) == []
 
 
 @pytest.mark.parametrize(
@@ -68,4 +76,4 @@ def test_lists_that_cannot_be_right(root, tmp_path, file, old, new, message):
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(DataError, match=message):
-        audioset.load(root, tmp_path, "balanced", INPUTS, quiet)
+        BALANCED.load(root, tmp_path, "sounds", INPUTS, quiet)
