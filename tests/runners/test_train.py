@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from protocols.batches import Batch
+from protocols.batches import IGNORED, Batch
+from protocols.metrics.regression import ccc
 from protocols.metrics.task import accuracy
 from protocols.spec import Budget
-from runners.criteria import cross_entropy
+from runners.criteria import CRITERIA, cross_entropy
 from runners.train import Diverged, fit, initialised
 
 BUDGET = Budget(learning_rate=0.05, weight_decay=0.0, batch_size=16, epochs=6, patience=6, clip_norm=1.0)
@@ -118,3 +119,42 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path):
 
     with pytest.raises(Diverged, match="training loss is nan in epoch 2, step 3"):
         trained(tmp_path / "c", training=poisoned)
+
+
+class Steps(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, inputs, masks):
+        return self.layer(inputs["audio"])
+
+
+def labelled_steps(rows):
+    """Valence and arousal of every step, linear in the features; the last steps of every other example are padding."""
+    x = np.random.default_rng(0).standard_normal((96, 6, 4)).astype(np.float32)
+    y = np.stack([x[..., 0], 0.5 * x[..., 1] - 0.2], -1)
+    mask = np.ones((96, 6), dtype=bool)
+    mask[::2, 4:] = False
+    y[~mask] = IGNORED
+    for part in np.split(np.array(rows), range(16, len(rows), 16)):
+        streams = torch.from_numpy(x[part]), torch.from_numpy(mask[part])
+        yield Batch({"audio": streams[0]}, {"audio": streams[1]}, torch.from_numpy(y[part]), part)
+
+
+@pytest.mark.parametrize("loss", ("l1", "mse", "ccc"))
+def test_numbers_of_every_step_are_learned(tmp_path, loss):
+    state = fit(
+        initialised(0, Steps),
+        lambda epoch: labelled_steps(range(64)),
+        lambda: labelled_steps(range(64, 96)),
+        BUDGET.model_copy(update={"epochs": 15, "patience": 15}),
+        criterion=CRITERIA[loss],
+        seed=0,
+        device=torch.device("cpu"),
+        metric=("ccc", ccc),
+        checkpoint=tmp_path / "c",
+        on_epoch=lambda row: None,
+    )
+    assert state.history[-1]["validation_ccc"] > 0.97 > state.history[0]["validation_ccc"]
+    assert state.history[-1]["validation_loss"] < 0.1
