@@ -90,7 +90,10 @@ def split(root: Path, name: str, ids: tuple[str, ...]) -> dict[str, str]:
         return {clip: folds[NAME.fullmatch(clip)[1]] for clip in ids}
     parts, known = {}, set(ids)
     for part in ("train", "test"):
-        rows = read_rows(folder / f"{part}.csv", 2, CARD)
+        path = folder / f"{part}.csv"
+        if not path.is_file():
+            raise DataError(f"{path}: no such file. {CARD.splits[name].rule}")
+        rows = read_rows(path, 2, CARD)
         check_parts(CARD, name, {**CARD.splits[name].counts, part: len(rows)})
         for where, (clip, emotion, *_) in rows:
             told = NAME.fullmatch(clip)

@@ -101,7 +101,7 @@ def test_lists_that_cannot_be_right(root, file, text, name, message):
 
 def test_lists_that_did_not_come(root):
     (root / "crema_d" / "test.csv").unlink()
-    with pytest.raises(DataError, match=r"test\.csv: no such file.*Clone the repository"):
+    with pytest.raises(DataError, match=r"test\.csv: no such file\. The lists of OGM-GE .*data/CREMAD"):
         crema_d.split(root, "shared-actor", CLIPS)
 
 
