@@ -13,6 +13,8 @@ st.navigation(
         st.Page("pages/cost.py", title="Cost", icon=":material/speed:"),
         st.Page("pages/review.py", title="Review", icon=":material/menu_book:"),
         st.Page("pages/download.py", title="Download", icon=":material/download:"),
+        st.Page("pages/submit.py", title="Submit", icon=":material/upload:"),
+        st.Page("pages/submissions.py", title="Submissions", icon=":material/list_alt:"),
     ],
     position="top",
 ).run()
