@@ -22,6 +22,7 @@ from protocols.datasets.prepared import prepared, write_rows
 from protocols.examples import DataError, Examples, Stream, fingerprint
 
 VERSION = 1  # rises when the prepared arrays would differ
+SHARED = 0.9  # of the labelled videos have to be in all files; released arrays of CMU-MOSEI keep 97 % of its segments
 PARTS = {"standard_train_fold": "train", "standard_valid_fold": "validation", "standard_test_fold": "test"}
 
 
@@ -75,8 +76,8 @@ def load(
     """All labelled segments; lines the files up in ``cache`` the first time. Text is read whatever is asked for.
 
     Raises:
-        DataError: for an unknown request, files that are missing, damaged or laid out otherwise, labels out of
-            range, and where the cache cannot be written.
+        DataError: for an unknown request, files that are missing, damaged or laid out otherwise, files that lack more
+            than a tenth of the labelled videos, labels out of range, and where the cache cannot be written.
     """
     check_request(release.card, target, inputs)
     text = inputs.get("text", next(iter(release.files["text"])))
@@ -191,8 +192,12 @@ def _prepare(root: Path, release: Release, chosen: Mapping[str, str], partial: P
     with ExitStack() as stack:
         files = {m: stack.enter_context(Csd(release.path(root, name))) for m, name in chosen.items()}
         shared = sorted(set(labelled).intersection(*(file.videos for file in files.values())))
-        if not shared:
-            raise DataError(f"{release.path(root, '')}: no video is in all of {', '.join(chosen.values())}.")
+        if len(shared) < SHARED * len(labelled):
+            least = min(files.values(), key=lambda file: len(file.videos & set(labelled)))
+            raise DataError(
+                f"{least.path}: only {len(shared)} of {len(labelled)} labelled videos are in all of "
+                f"{', '.join(chosen.values())}, and this file has the fewest. Fetch it again. {release.card.obtain}"
+            )
 
         def pieces() -> Iterator[dict[str, np.ndarray]]:
             for video in progress(shared, f"Lining up {release.card.title}"):

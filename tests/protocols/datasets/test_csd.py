@@ -152,12 +152,12 @@ def test_wrong_files_are_named(copy):
     refused(copy, "Git LFS pointer")
     audio.unlink()
     refused(copy, f"{audio.name} is missing")
-    write_csd(audio, "COVAREP", {TRAIN[0]: ([[0, 1]], [[1.0], [2.0]])})
-    refused(copy, rf"data/{TRAIN[0]}: intervals \(1, 2\) and features \(2, 1\)")
-    write_csd(audio, "words", {TRAIN[0]: ([[0, 1]], np.array([[b"well"]]))})
+    write_csd(audio, "COVAREP", {video: ([[0, 1]], [[1.0]]) for video in EVERY[:83]})
+    refused(copy, f"{audio.name}: only 83 of 93 labelled videos are in all of")
+    write_csd(audio, "COVAREP", {video: ([[0, 1]], [[1.0], [2.0]]) for video in EVERY})
+    refused(copy, r"data/video\d+: intervals \(1, 2\) and features \(2, 1\)")
+    write_csd(audio, "words", {video: ([[0, 1]], np.array([[b"well"]])) for video in EVERY})
     refused(copy, "Words and phones are not read here")
-    write_csd(audio, "COVAREP", {"other": ([[0, 1]], [[1.0]])})
-    refused(copy, "no video is in all of")
 
 
 def test_wrong_labels_are_named(copy):
