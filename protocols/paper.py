@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -115,7 +115,7 @@ class Measurement(Part):
 
     what: str
     value: str
-    runs: tuple[str, ...] = Field(min_length=1)
+    runs: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")], ...] = Field(min_length=1)
 
 
 class Finding(Part):

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from runners.cluster import Outcome
@@ -13,9 +13,27 @@ from runners.experiment import Experiment
 errors = Console(stderr=True)
 
 
-def bars() -> Progress:
+class Bars(Progress):
+    """Bars, and what stands above them while they move.
+
+    Args:
+        above: drawn anew with the bars; gone at the end, when whoever gave it prints it for good.
+    """
+
+    def __init__(self, *columns, above: Callable[[], RenderableType] | None = None, **kwargs):
+        self._above = above
+        super().__init__(*columns, transient=above is not None, **kwargs)
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """The table and the bars, as rich asks for them."""
+        if self._above:
+            yield self._above()
+        yield from super().get_renderables()
+
+
+def bars(above: Callable[[], RenderableType] | None = None) -> Progress:
     """Bars with time left, on standard error so that standard output stays clean for scripts."""
-    return Progress(
+    return Bars(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -24,6 +42,7 @@ def bars() -> Progress:
         TimeRemainingColumn(),
         console=errors,
         disable=not errors.is_terminal,
+        above=above,
     )
 
 
@@ -102,7 +121,9 @@ class RunProgress:
 
 
 @contextmanager
-def run_progress(experiments: list[Experiment]) -> Iterator[RunProgress]:
+def run_progress(
+    experiments: list[Experiment], above: Callable[[], RenderableType] | None = None
+) -> Iterator[RunProgress]:
     """Draws the progress of some runs."""
-    with bars() as progress:
+    with bars(above) as progress:
         yield RunProgress(progress, experiments)

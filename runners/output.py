@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Iterable
 
 from protocols.tasks import TASKS
 
@@ -19,14 +20,20 @@ def print_rows(rows: list[dict] | dict, as_json: bool) -> None:
         print(json.dumps(rows, indent=2))
         return
     from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table_of(list(rows[0]), [row.values() for row in rows]))
+
+
+def table_of(header: list[str], rows: Iterable[Iterable]):
+    """A table as rich draws it."""
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    table = Table(*rows[0], box=None, pad_edge=False, header_style="bold")
+    table = Table(*header, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text("–" if value is None else str(value)) for value in row.values()))
-    console.print(table)
+        table.add_row(*(Text("–" if value is None else str(value)) for value in row))
+    return table
 
 
 def print_card(card: dict, as_json: bool) -> None:

@@ -63,7 +63,7 @@ def cell_text(outcome: Outcome, judged: Judged | None) -> str:
     """``81.51 → 79.20 ± 0.80 (5) ✗``: reported, ours with the half width of its interval and n, the verdict's sign."""
     printed = outcome.cell.printed or "?"
     if judged is None:
-        return f"{printed} {SIGNS[NOT_COMPARABLE]}"
+        return f"{printed} {'…' if outcome.pending else SIGNS[NOT_COMPARABLE]}"
     return f"{printed} → {ours_text(judged, outcome.cell)} {SIGNS[judged.verdict]}"
 
 

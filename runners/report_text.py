@@ -332,8 +332,9 @@ def _left(reproduction: Reproduction) -> Iterator[Block]:
 def _openings(made: Circumstances) -> Iterator[Block]:
     yield (
         "text",
-        f"A run writes down each time that it opens the test part: {len(made.openings)} openings. A run that was "
-        "interrupted opens it once more. Every single one is in ledger.csv. All times are UTC.",
+        f"A run writes down each time that it opens the test part: {len(made.openings)} openings by the runs of this "
+        "report. A run opens it once, at its end; one that also reads the epoch chosen on test opens it at its start "
+        "too; one that was interrupted opens it again. Every single opening is in ledger.csv. Times are UTC.",
     )
     groups: dict[tuple[str, str], list[dict]] = {}
     for entry in made.openings:
@@ -359,8 +360,8 @@ def _again(reproduction: Reproduction, made: Circumstances) -> Iterator[Block]:
     for key in dict.fromkeys(spec.dataset for spec in _protocols(reproduction)):
         card = dataset(key.partition("/")[0]).CARD
         lines.append(
-            f"Data: {card.title}. {card.home}; {card.licence}. They belong into the folder {card.folder} of the data "
-            "root."
+            f"Data: {card.title}. {card.citation}. From {card.home}; {card.licence}. Put them into {card.folder} below "
+            "the data root (--data-root)."
         )
     seconds = sum(sum(m["seconds"].values()) for m in made.manifests)
     hardware = [m["hardware"] for m in made.manifests]
@@ -370,8 +371,8 @@ def _again(reproduction: Reproduction, made: Circumstances) -> Iterator[Block]:
         for m in made.manifests
     )
     codes = sorted({e.code for e in reproduction.experiments})
-    spent = f"{seconds / 3600:.1f} hours" if seconds > 3600 else f"{seconds / 60:.0f} minutes"
-    lines.append(f"{len(reproduction.experiments)} runs, {spent} of one core or device in all.")
+    spent = f"{seconds / 3600:.1f} hours" if seconds > 3600 else f"{seconds / 60:.1f} minutes"
+    lines.append(f"Runs: {len(reproduction.experiments)}; they took {spent} of one core or device in all.")
     lines += [f"On {device}: {count} runs." for device, count in devices.items()]
     lines += [f"Software: {text}; numeric code {', '.join(codes)}." for text in versions]
     lines.append(

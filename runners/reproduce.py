@@ -92,6 +92,11 @@ class Outcome:
     trivial: dict[str, float] = field(default_factory=dict)
 
     @property
+    def pending(self) -> bool:
+        """Whether runs are still to come."""
+        return any(rerun.waiting for rerun in self.reruns)
+
+    @property
     def main(self) -> Judged | None:
         """Under the rule that does not leak."""
         return self.reruns[0].judged() if self.reruns else None
@@ -222,7 +227,7 @@ def recompute(
                 rerun.failed.append(manifest["reason"])
             else:
                 _read(done.experiment, scores, outcome, rerun)
-            if not any(other.waiting for other in outcome.reruns):
+            if not outcome.pending:
                 finished.append(outcome)
         yield done.experiment, done.place, finished
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from runners.options import FAILED, WRONG_INPUT, Backend, BundleRoot, CacheRoot, Cluster, DataRoot, Json, TrackingUrl
-from runners.output import print_rows, say
+from runners.output import print_rows, say, table_of
 
 
 def reproduce(
@@ -60,14 +60,16 @@ def _one(told, table, found, rows: list[str], seeds: int, also: bool, backend: s
         say(f"Error: table {table.id} has no runnable row like {', '.join(rows)}. Rows: {_row_names(table)}.")
         raise typer.Exit(WRONG_INPUT)
     _say_rules(told, table, prepared, seeds)
-    failed, cells = False, 0
-    with run_progress(prepared.experiments) as progress:
+    failed, cells, above = False, 0, Filling(prepared)
+    with run_progress(prepared.experiments, above) as progress:
         for done, bundle, finished in recompute(prepared, found, backend, progress.epoch):
             progress.passed(done)
             failed |= bundle is None
             for outcome in finished:
                 cells += 1
                 progress.say(f"[{cells}/{len(prepared.runnable)}] {line(outcome)}")
+            if finished:
+                above.draw()
     command = f"fuseboard reproduce {told.key} --table {table.id} --seeds {seeds}{' --also' if also else ''}"
     command += "".join(f" --rows {shlex.quote(row)}" for row in rows)
     write(prepared, Circumstances.of(prepared, found.bundle_root, command), place)
@@ -77,6 +79,23 @@ def _one(told, table, found, rows: list[str], seeds: int, also: bool, backend: s
         _print_table(prepared)
     say(f"The report is in {place}: report.md, report.html, table.csv, table.tex, ledger.csv, manifest.json")
     return failed
+
+
+class Filling:
+    """The table in the paper's layout, above the bar: cells appear as their runs finish."""
+
+    def __init__(self, prepared):
+        self._prepared = prepared
+        self.draw()
+
+    def draw(self) -> None:
+        """Take in what has finished."""
+        from runners.report import layout
+
+        self._table = table_of(*layout(self._prepared))
+
+    def __call__(self):
+        return self._table
 
 
 def _say_rules(told, table, prepared, seeds: int) -> None:

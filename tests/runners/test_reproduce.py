@@ -113,7 +113,7 @@ def test_a_report_answers_what_a_new_reader_asks(told, tmp_path):
     gap = next(line for line in text.splitlines() if line.startswith("| own features: HFusion, T+A | 77.3"))
     assert gap.split(" | ")[-3:] == ["+5.00", "+2.00 ± 0.00", "+3.00 |"], "the distance is the sum of its two parts"
     assert "Not reproduced under either rule, and not explained yet: own features: HFusion (T+A)." in text
-    assert "7 openings" in text and "2026-01-07 10:00:00" in text
+    assert "7 openings by the runs" in text and "2026-01-07 10:00:00" in text
 
 
 def test_a_finding_stands_in_the_report_with_the_numbers_that_it_rests_on(told, tmp_path):
