@@ -10,11 +10,13 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
 from leaderboard import audit
 from leaderboard.store import reporting, writing
+from leaderboard.submission_tables import audit as audit_table
 from leaderboard.submission_tables import tokens
 
 SUBMITTER, MAINTAINER = "submitter", "maintainer"
@@ -163,12 +165,14 @@ def listed(engine: sa.Engine, actor: Actor) -> list[Token]:
 
 
 def spend(engine: sa.Engine, actor: Actor) -> None:
-    """Count one submission against the rate limit of the token.
+    """Count one submission against the rate limit: of the token, or of somebody who signed in.
 
     Raises:
         AccessError: when the limit is reached; it says when to come again.
     """
     if actor.token is None:
+        if actor != person_at_the_machine():
+            _within_rate(engine, actor)
         return
     with reporting(engine.url), writing(engine) as connection:
         own = tokens.c.token == actor.token
@@ -179,12 +183,26 @@ def spend(engine: sa.Engine, actor: Actor) -> None:
         if now - start >= WINDOW:
             start, used = now, 0
         if used >= RATE:
-            minutes = (start + WINDOW - now) / 60
-            raise AccessError(
-                f"{actor.name} has made {RATE} submissions with this token within an hour, the limit. "
-                f"Try again in {minutes:.0f} minutes."
-            )
+            raise AccessError(_too_many(actor, start + WINDOW - now))
         connection.execute(sa.update(tokens).where(own).values(window_start=start, used=used + 1))
+
+
+def _within_rate(engine: sa.Engine, actor: Actor) -> None:
+    """Without a token, what was taken in within the window counts."""
+    since = (datetime.now(UTC) - timedelta(seconds=WINDOW)).isoformat(timespec="seconds")
+    recent = sa.select(sa.func.count()).where(
+        audit_table.c.actor == actor.name, audit_table.c.event == "received", audit_table.c.at >= since
+    )
+    with reporting(engine.url), engine.connect() as connection:
+        if connection.scalar(recent) >= RATE:
+            raise AccessError(_too_many(actor, WINDOW))
+
+
+def _too_many(actor: Actor, wait: float) -> str:
+    return (
+        f"{actor.name} has made {RATE} submissions within an hour, the limit. "
+        f"Try again in {'at most ' if wait >= WINDOW else ''}{wait / 60:.0f} minutes."
+    )
 
 
 def clock(engine: sa.Engine) -> sa.ColumnElement[float]:

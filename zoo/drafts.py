@@ -27,7 +27,7 @@ def draft(name: str, base: str) -> str:
     card = parent.card
     lines = [
         *_comment(f"{name}, begun from {parent.name}: {card.title}. {card.summary}"),
-        *_comment(f"Follows {card.paper}"),
+        *([] if card.paper == "ours" else _comment(f"Follows {card.paper}")),
         *_comment(
             "For completion in an editor: fuseboard schema --out method-spec.schema.json, beside this file.",
         ),
