@@ -51,11 +51,20 @@ def export(
     Raises:
         ExportError: for an unknown level or format, and where there is nothing to export.
     """
+    return export_from(Source(engine, protocol, roots), level, format, out)
+
+
+def export_from(source: Source, level: str, format: str, out: Path | None = None) -> Exported:
+    """As `export`, of a source that several files are made of: its means are computed once.
+
+    Raises:
+        ExportError: as `export`.
+    """
     kind = level_for(level)
-    how, source = format_for(format, kind), Source(engine, protocol, roots)
-    path = Path(out) if out else Path(file_name(protocol, level, format))
+    how = format_for(format, kind)
+    path = Path(out) if out else Path(file_name(source.protocol, level, format))
     if how.name == "croissant":
-        data = export(engine, protocol, level, "parquet", croissant.data_file(path), roots)
+        data = export_from(source, level, "parquet", croissant.data_file(path))
         count = _placed(path, lambda file: how.writer()(file, data.path, kind))
         return _described(path, source, kind, how, count, (), (data.path, descriptor.beside(data.path)))
     if not how.table:

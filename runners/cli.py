@@ -9,7 +9,7 @@ import typer
 from runners import data_cli, moderate_cli, token_cli, weights_cli
 from runners.bench_cli import bench
 from runners.blend_cli import blend
-from runners.downloads_cli import export, verify
+from runners.downloads_cli import export, publish, verify
 from runners.evaluate_cli import evaluate, measure_all
 from runners.indexing import fill
 from runners.indexing import ingest as index
@@ -60,6 +60,7 @@ app.add_typer(moderate_cli.app, name="moderate")
 app.add_typer(token_cli.app, name="token")
 app.command()(export)
 app.command()(verify)
+app.command()(publish)
 
 
 def main() -> None:

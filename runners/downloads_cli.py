@@ -68,6 +68,26 @@ def verify(
         raise typer.Exit(FAILED)
 
 
+def publish(
+    place: Annotated[Path, typer.Argument(help="Folder of the site; a site that is there is replaced.")],
+    bundle_root: BundleRoot = None,
+    database_url: DatabaseUrl = None,
+):
+    """Write the results as a static site: rankings, methods, papers, and every download with its checksum.
+
+    Plain files that any web server or object store hands out; nothing runs on the reader's side.
+    """
+    from leaderboard.site.publish import publish as write
+    from runners.output import say
+
+    _, engine, roots = _store(bundle_root, database_url)
+    written = write(engine, place, roots, progress=say)
+    for level, why in written.without.items():
+        say(f"without {level}: {why}")
+    print(f"wrote {written.place}: {written.pages} pages, {written.files} files, {written.size / 1e6:,.1f} MB")
+    print(f"Look at it: python -m http.server --bind 127.0.0.1 --directory {written.place}")
+
+
 def _store(bundle_root: Path | None, database_url: str | None):
     """Settings, the filled index, and the roots that its bundles lie below."""
     from leaderboard import store

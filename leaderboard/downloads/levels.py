@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path
@@ -45,6 +45,7 @@ class Source:
     engine: sa.Engine
     protocol: str
     roots: Sequence[Path] = ()
+    _cells: dict[str, pa.Table] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def current(self) -> pd.DataFrame:
@@ -92,6 +93,14 @@ class Source:
         schema = LEVELS["seeds"].schema
         arrays = [pa.array(values, type) for values, type in zip(columns, schema.types, strict=True)]
         return self._counted(pa.Table.from_arrays(arrays, schema=schema))
+
+    def cells(self, method: str) -> pa.Table:
+        """The cells of a method, kept: they are few, and several formats and the curves are made of them."""
+        if method not in self._cells:
+            ids = self.current.loc[self.current["method"] == method, "run"].tolist()
+            parts = [self.records(ids[start : start + RUNS_AT_ONCE]) for start in range(0, len(ids), RUNS_AT_ONCE)]
+            self._cells[method] = cells_of(pa.concat_tables(parts))
+        return self._cells[method]
 
     def _counted(self, table: pa.Table) -> pa.Table:
         """Without records of other protocols, and of measurements that do not count."""
@@ -160,12 +169,8 @@ def _seeds(source: Source) -> Iterator[pa.Table]:
 
 
 def _cells(source: Source) -> Iterator[pa.Table]:
-    for _, kept in source.current.groupby("method"):  # sorted by name
-        parts = [
-            source.records(kept["run"].iloc[start : start + RUNS_AT_ONCE].tolist())
-            for start in range(0, len(kept), RUNS_AT_ONCE)
-        ]
-        yield cells_of(pa.concat_tables(parts))
+    for method in sorted(set(source.current["method"])):
+        yield source.cells(method)
 
 
 def cells_of(seeds: pa.Table) -> pa.Table:
