@@ -113,7 +113,7 @@ def hand_in(engine: sa.Engine, actor: Actor, text: str, protocol: ProtocolSpec) 
         st.error(plain(str(error)))
         return
     st.success(plain(f"Submission {made.submission} is {made.state}. A maintainer approves it next."))
-    st.page_link("pages/submissions.py", label="Submissions", query_params={"submission": made.submission})
+    st.write(f"[What happens to it](submissions?submission={made.submission})")
 
 
 main()

@@ -256,3 +256,19 @@ def test_runs_are_withheld_once(either):
     with either.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(submission_runs)) == 2
     assert access.is_local(either) == (either.dialect.name == "sqlite")
+
+
+def test_the_queue_can_be_taken_down_and_put_up_again(either):
+    from alembic import command
+    from alembic.config import Config
+
+    made = submissions.submit(either, ANA, LATE, SYNTHETIC)
+    config = Config()
+    config.set_main_option("script_location", str(store.records_root().parent / "migrations"))
+    for step, target in ((command.downgrade, "0002"), (command.upgrade, "head")):
+        with either.begin() as connection:
+            config.attributes["connection"] = connection
+            step(config, target)
+    with pytest.raises(SubmissionError, match="no submission"):
+        submissions.get(either, made.submission)
+    assert submissions.submit(either, ANA, LATE, SYNTHETIC).state == "validated"

@@ -153,3 +153,47 @@ def test_only_a_visit_from_this_machine_is_the_person_at_it(monkeypatch):
         assert not visitor._at_the_machine()
     Context.headers, option["server.address"] = {"Host": "127.0.0.1:8501"}, "0.0.0.0"
     assert not visitor._at_the_machine()
+
+
+@pytest.fixture
+def signed_in(page, engine, monkeypatch):
+    """Opens Submissions where sign-in is configured, as somebody whom the identity provider tells of."""
+    made = submissions.submit(engine, ANA, TEXT, SYNTHETIC)
+
+    def run(**told):
+        class User(dict):
+            is_logged_in = bool(told)
+
+        monkeypatch.setattr(visitor.st, "user", User(told))
+        at = AppTest.from_file(PAGES / "submissions.py", default_timeout=120)
+        at.secrets["auth"] = {"client_id": "x"}
+        at.secrets["fuseboard"] = {"maintainers": ["mia@example.org"], "submitters": ["ana@example.org"]}
+        at.query_params["submission"] = made.submission
+        at.run()
+        assert not at.exception
+        return at
+
+    return run
+
+
+@pytest.mark.usefixtures("at_the_machine")
+def test_where_sign_in_is_configured_nobody_is_the_person_at_the_machine(signed_in):
+    at = signed_in()
+    assert labels(at) == ["Sign in"] and "for maintainers" in said(at)
+
+
+@pytest.mark.parametrize(
+    ("told", "may"),
+    [
+        ({"email": "mia@example.org", "email_verified": True}, True),
+        ({"email": "mia@example.org"}, True),
+        ({"email": "mia@example.org", "email_verified": False}, False),
+        ({"email": "ana@example.org", "email_verified": True}, False),
+        ({"email": "eve@example.org", "email_verified": True}, False),
+        ({"name": "mia@example.org"}, False),
+    ],
+)
+def test_the_lists_say_what_an_address_may_do(signed_in, told, may):
+    at = signed_in(**told)
+    assert ("Approve" in labels(at)) == may
+    assert any(label.startswith("Sign out") for label in labels(at))
