@@ -4,6 +4,7 @@ Everything comes from current runs, as the board shows them. What was not measur
 """
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -117,6 +118,48 @@ def verdicts(key: str, root: Path | None = None) -> Counter[str]:
         with open(path, encoding="utf-8", newline="") as file:
             found.update(row["verdict"] for row in csv.DictReader(file) if row["mean"])
     return found
+
+
+def reports(root: Path | None = None) -> dict[str, Path]:
+    """``mmmuba2018, table 1-mosi`` -> folder of its published report."""
+    places = sorted((root or reports_root()).glob("*/table-*/manifest.json"))
+    return {f"{path.parts[-3]}, table {path.parts[-2].removeprefix('table-')}": path.parent for path in places}
+
+
+def reports_table(places: Mapping[str, Path]) -> pd.DataFrame:
+    """A row a report: paper and table, verdicts, runs, openings of the test part."""
+    rows = []
+    for name, place in places.items():
+        told = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+        row = {"Report": name, "Verdicts": counted(told["verdicts"]) or "–", "Runs": len(told["runs"])}
+        rows.append(row | {"Openings of the test part": told["test_openings"]})
+    return pd.DataFrame(rows)
+
+
+def report_cells(place: Path) -> pd.DataFrame:
+    """A row a recomputed number of a report, in the unit of the paper's table."""
+    table = pd.read_csv(place / "table.csv", dtype={"reported": str})
+    table = table[table["mean"].notna()]
+    return pd.DataFrame(
+        {
+            "Row": table["row"],
+            "Column": table["column"],
+            "Published": table["reported"],
+            "Ours, epoch chosen on validation": _ours(table, ""),
+            "Ours, chosen on test": _ours(table, "test_"),
+            "Verdict": table["verdict"],
+            "Reason": table["reason"],
+        }
+    )
+
+
+def _ours(table: pd.DataFrame, kind: str) -> list[str]:
+    """``79.20 ± 0.80 (5)`` for each row; a dash where nothing was measured."""
+    texts, columns = [], [f"{kind}mean", f"{kind}low", f"{kind}high", "n"]
+    for mean, low, high, n in table[columns].itertuples(index=False, name=None):
+        half = "" if np.isnan(low) else f" ± {(high - low) / 2:.2f}"
+        texts.append("–" if np.isnan(mean) else f"{mean:.2f}{half} ({n:.0f})")
+    return texts
 
 
 # ---------------------------------------------------------------------------------------------- studies and map

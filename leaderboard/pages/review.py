@@ -22,6 +22,7 @@ PARTS = {
     "table3": "Table 3: architectures",
     "table4": "Table 4: data sets and metrics",
     "studies": "The studies",
+    "reports": "Published numbers, recomputed",
     "slips": "Slips",
 }
 
@@ -40,6 +41,8 @@ def main() -> None:
         show_map(told, ran)
     elif part == "studies":
         show_studies(told, ran)
+    elif part == "reports":
+        show_reports()
     elif part == "slips":
         show_slips(told)
     else:
@@ -204,6 +207,27 @@ def show_studies(told: Review, ran: found.Ran) -> None:
         st.markdown("In the zoo: " + ", ".join(map(link, study.entries)))
     for slip in study.slips:
         st.warning(plain(slip_text("", slip)))
+
+
+def show_reports() -> None:
+    places = found.reports()
+    if not places:
+        st.info("No report is published yet. Make one:")
+        st.code("fuseboard reproduce mmmuba2018 --table 1", language=None)
+        return
+    grid(found.reports_table(places))
+    name = choose("Report", list(places), "report")
+    st.subheader(plain(name))
+    grid(found.report_cells(places[name]))
+    st.caption(
+        "Mean ± half width of the 95% t interval (runs), in the unit of the paper's table. The verdict is that of the "
+        "epoch chosen on validation; choosing it on the test part needs the test labels and only explains a distance."
+    )
+    left, right = st.columns(2)
+    page, table = ((places[name] / file).read_bytes() for file in ("report.html", "table.csv"))
+    stem = name.replace(", table ", "-")
+    left.download_button("The whole report (HTML)", page, f"{stem}.html", "text/html")
+    right.download_button("Its cells (CSV)", table, f"{stem}.csv", "text/csv")
 
 
 def show_slips(told: Review) -> None:

@@ -1,5 +1,6 @@
 """The page Review as Streamlit runs it, the store's answers to the review, and the document."""
 
+import json
 import math
 from pathlib import Path
 
@@ -196,6 +197,32 @@ def test_verdicts_come_from_published_reports(tmp_path):
     assert paths.loc["Tsai et al. 2019", "Verdicts"] == "1 reproduced"
     assert paths.loc["Tsai et al. 2019", "Why not further"] == ""
     assert paths.loc["Nagrani et al. 2021", "Why not further"] == "mbt-small was not run"
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """One report: a number that holds, one with a choice on test, one that was not recomputed."""
+    folder = tmp_path / "mmmuba2018" / "table-1-mosi"
+    folder.mkdir(parents=True)
+    cells = [
+        {"row": "MU-SA", "column": "T", "reported": "80.10", "mean": 80.0, "low": 79.5, "high": 80.5, "n": 5}
+        | {"verdict": "reproduced", "reason": "inside", "test_mean": 81.0, "test_low": 80.9, "test_high": 81.1},
+        {"row": "MU-SA", "column": "V", "reported": "63.70", "verdict": "not comparable", "reason": "no data"},
+    ]
+    pd.DataFrame(cells).to_csv(folder / "table.csv", index=False)
+    manifest = {"verdicts": {"reproduced": 1}, "runs": [{}] * 5, "test_openings": 10}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "report.html").write_text("<p>report</p>")
+    monkeypatch.setattr(found, "reports_root", lambda: tmp_path)
+
+
+def test_published_reports_are_shown_with_their_cells(filled, monkeypatch, published):
+    at = run(filled, monkeypatch, part="reports")
+    overview, cells = (element.value for element in at.table[-2:])
+    assert overview.astype(str).iloc[0].tolist() == ["1 reproduced", "5", "10"]
+    (row,) = cells.map(lambda text: text.replace("\\", "")).reset_index().to_dict("records")  # escaped for Markdown
+    assert (row["Published"], row["Ours, epoch chosen on validation"]) == ("80.10", "80.00 ± 0.50 (5)")
+    assert row["Ours, chosen on test"] == "81.00 ± 0.10 (5)" and row["Verdict"] == "reproduced"
 
 
 def run(engine, monkeypatch, **query):
