@@ -33,7 +33,6 @@ from runners.bundle import RunError, completed
 from runners.cluster import Outcome, execute, measure
 from runners.evaluate import evaluated
 from runners.experiment import Experiment
-from runners.indexing import ingest
 from runners.output import say
 from runners.settings import Settings
 from runners.trial import plan
@@ -130,7 +129,8 @@ def _serve(engine: sa.Engine, claim: Claim, settings: Settings, options: Options
     try:
         _patiently(ending, 5.0 if signals.stopping else PATIENCE)
         if ending.func is claims.rank:
-            _patiently(lambda: ingest(settings, [settings.bundle_root]))
+            for place, why in _patiently(lambda: store.ingest(engine, settings.bundle_root)).failed:
+                say(f"refused {place}: {why}")
         say(f"{claim.submission} {claim.name}: {ending.func.__name__.replace('_', ' ')}")
     except ClaimLost:
         say(f"{claim.submission}: taken away from this worker")
