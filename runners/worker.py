@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -32,9 +33,9 @@ from protocols.suite import suites
 from runners.bundle import RunError, completed
 from runners.cluster import Outcome, execute, measure
 from runners.evaluate import evaluated
-from runners.experiment import Experiment
+from runners.experiment import ROOT, Experiment
 from runners.output import say
-from runners.settings import Settings
+from runners.settings import SETTINGS, Settings
 from runners.trial import plan
 from zoo.spec import SpecError, read
 
@@ -108,7 +109,7 @@ def _serve(engine: sa.Engine, claim: Claim, settings: Settings, options: Options
     Called while signals are held, which they are again when it ends.
     """
     say(f"{claim.submission} {claim.name}: attempt {claim.attempt}")
-    with Log() as told:
+    with Log(settings) as told:
         try:
             with signals.let_through(), _heartbeat(engine, claim, options.lease / 4, signals):
                 said = _run(engine, claim, settings, options, told)
@@ -120,9 +121,9 @@ def _serve(engine: sa.Engine, claim: Claim, settings: Settings, options: Options
             say(f"{claim.submission}: taken away from this worker; its checkpoint stays")
             return
         except Unfit as error:
-            ending = partial(claims.fail, engine, claim, str(error), told.tail())
+            ending = partial(claims.fail, engine, claim, told.public(str(error)), told.tail())
         except Exception as error:  # of this machine or of our code: another attempt may do better
-            said = f"{type(error).__name__}: {error}"
+            said = told.public(f"{type(error).__name__}: {error}")
             if not isinstance(error, RunError):
                 told.add(traceback.format_exc())
             ending = partial(claims.give_back, engine, claim, said, told.tail(), fault=True)
@@ -213,10 +214,14 @@ def _measured(folders: list[Path], protocol: ProtocolSpec, settings: Settings, o
 
 
 class Log:
-    """The last lines of the work: our own, and the warnings of every logger."""
+    """The last lines of the work: ours, and the warnings of every logger. All may read it, so places are left out."""
 
-    def __init__(self):
+    def __init__(self, settings: Settings):
         self._lines: deque[str] = deque(maxlen=LINES)
+        places = {str(getattr(settings, name)): f"<{name}>" for name in SETTINGS}
+        places |= {str(ROOT): "<fuseboard>", sys.prefix: "<python>", str(Path.home()): "~"}
+        # The longest first: one place may lie inside another.
+        self._places = sorted(((p, n) for p, n in places.items() if len(p) > 5), key=lambda item: -len(item[0]))
         self._handler = logging.Handler(logging.WARNING)
         self._handler.emit = lambda record: self.add(record.getMessage())
 
@@ -229,7 +234,13 @@ class Log:
 
     def add(self, line: str) -> None:
         """With the time of day, UTC."""
-        self._lines.append(f"{time.strftime('%H:%M:%S', time.gmtime())} {line}")
+        self._lines.append(f"{time.strftime('%H:%M:%S', time.gmtime())} {self.public(line)}")
+
+    def public(self, text: str) -> str:
+        """Without the folders and addresses of this machine."""
+        for place, name in self._places:
+            text = text.replace(place, name)
+        return text
 
     def tail(self) -> str:
         """All that is kept."""

@@ -167,6 +167,8 @@ def test_a_machine_that_cannot_is_asked_thrice(engine, alone, queued):
     assert [entry.event for entry in told].count("running") == 3
     assert told[-1].event == "failed" and "no attempt is left" in told[-1].reason
     assert "DataError" in told[-1].log
+    everything = " ".join(f"{entry.reason} {entry.log}" for entry in told)
+    assert "<data_root>" in everything and str(alone.data_root) not in everything and str(ROOT) not in everything
 
 
 def test_a_refused_submission_is_taken_from_its_worker(engine, alone, queued, monkeypatch):
