@@ -32,13 +32,20 @@ class Verdict:
     Args:
         held: what was checked and holds.
         differs: what does not, in the file's own words.
-        unchecked: what could not be checked, and what it takes.
+        lacks: what a verdict needs and is not there; without it nothing is verified.
+        unchecked: what was left out, and what it takes.
     """
 
     path: Path
     held: list[str] = field(default_factory=list)
     differs: list[str] = field(default_factory=list)
+    lacks: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+
+    @property
+    def said(self) -> str:
+        """``differs``, ``not verified`` or ``holds``."""
+        return "differs" if self.differs else "not verified" if self.lacks else "holds"
 
     def several(self, wrong: Sequence[str], what: str) -> None:
         """The first of many differences, and how many there are; or what holds, where there are none."""
@@ -237,7 +244,7 @@ def _aggregates(path: Path, table: pa.Table, kind: Level, seeds: Path | None, fo
         return
     place = seeds or _seeds_beside(path, kind)
     if place is None:
-        found.differs.append("nothing to compute it again from: no seed rows beside it. Give them with --seeds")
+        found.lacks.append("seed rows to compute it again from: none beside it. Give them with --seeds")
         return
     rows = _typed(_read(place)[0], LEVELS["seeds"])
     if kind.name == "samples":

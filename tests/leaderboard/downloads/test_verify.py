@@ -9,10 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from typer.testing import CliRunner
 
 from leaderboard import export, store
 from leaderboard.downloads.levels import ExportError
 from leaderboard.downloads.verify import verify
+from runners.cli import app
 
 GRID = "grid-digit-noisy@1"
 
@@ -63,9 +65,18 @@ def predicted(engine, bundles):
 def test_what_was_exported_holds(taken):
     found = verify(taken)
     assert len(found) == 9
-    assert [verdict.differs for verdict in found] == [[]] * 9
+    assert [verdict.said for verdict in found] == ["holds"] * 9
     cells = next(verdict for verdict in found if verdict.path.name.endswith("cells.csv"))
     assert any("every mean is that of the rows of grid-digit-noisy-v1-seeds" in line for line in cells.held)
+
+
+def test_the_command_ends_with_1_where_something_differs(taken):
+    path, shell = taken / "grid-digit-noisy-v1-curves.csv", CliRunner()
+    done = shell.invoke(app, ["verify", str(path)])
+    assert done.exit_code == 0 and f"{path}: holds" in done.output
+    pd.read_csv(path).assign(mean=0.5).to_csv(path, index=False)
+    done = shell.invoke(app, ["verify", str(path), "--json"])
+    assert done.exit_code == 1 and json.loads(done.output)[0]["differs"]
 
 
 @pytest.mark.parametrize("level", ["cells", "curves"])
@@ -120,7 +131,8 @@ def test_means_alone_cannot_be_computed_again(taken, tmp_path):
     alone = tmp_path / "alone-cells.csv"
     alone.write_bytes((taken / "grid-digit-noisy-v1-cells.csv").read_bytes())
     found = verify(alone)[0]
-    assert found.differs == ["nothing to compute it again from: no seed rows beside it. Give them with --seeds"]
+    assert (found.differs, found.said) == ([], "not verified")
+    assert found.lacks == ["seed rows to compute it again from: none beside it. Give them with --seeds"]
     assert "SHA-256: alone-cells.csv.datapackage.json is not beside it" in found.unchecked
     assert verify(alone, seeds=taken / "grid-digit-noisy-v1-seeds.json")[0].differs == []
 
