@@ -59,6 +59,7 @@ def verify(
             print(f"{verdict.path}: {verdict.said}")
             for mark, lines in (
                 ("differs", verdict.differs),
+                ("lacks", verdict.lacks),
                 ("holds", verdict.held),
                 ("not checked", verdict.unchecked),
             ):

@@ -77,6 +77,9 @@ def test_the_command_ends_with_1_where_something_differs(taken):
     pd.read_csv(path).assign(mean=0.5).to_csv(path, index=False)
     done = shell.invoke(app, ["verify", str(path), "--json"])
     assert done.exit_code == 1 and json.loads(done.output)[0]["differs"]
+    path.with_name("grid-digit-noisy-v1-cells.csv").rename(path.with_name("alone-cells.csv"))
+    done = shell.invoke(app, ["verify", str(path.with_name("alone-cells.csv"))])
+    assert done.exit_code == 1 and "not verified\n  lacks: seed rows" in done.output
 
 
 @pytest.mark.parametrize("level", ["cells", "curves"])
