@@ -5,7 +5,7 @@ Each is refused by what a person meets: the file is read and checked as ``fusebo
 
 import json
 import random
-import resource
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -138,6 +138,12 @@ def answered(path: Path) -> list[Problem]:
         return [Problem("", error.message, error.line)]
 
 
+def peak_mib() -> int:
+    """Of this program alone: what getrusage tells begins with the size of the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) // 1024
+
+
 def main(count: int, folder: Path) -> None:
     slowest, taken, lines = (0.0, ""), [], set()
     path = folder / "bad.yaml"
@@ -160,7 +166,7 @@ def main(count: int, folder: Path) -> None:
                 "not_refused": taken,
                 "slowest_seconds": round(slowest[0], 3),
                 "slowest": slowest[1],
-                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                "peak_mib": peak_mib(),
                 "answers": len(lines),
             }
         )
