@@ -6,7 +6,7 @@ SERVE ?= 1
 PORT ?= 8501
 BIN := .venv/bin
 # A few of each kind, so that the demo ends in three minutes; 'all' runs every ranked method.
-DEMO := audio_only video_only text_only early_fusion late_fusion cross_attention mult mbt-small
+DEMO := audio_only video_only text_only early_fusion late_fusion cross_attention jca-length-free mbt-small
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export OMP_NUM_THREADS ?= 1
 
