@@ -1,4 +1,4 @@
-"""A reproduced table as files for readers who have nothing else: report, cells, ledger and manifest."""
+"""A reproduced table as files for readers who have nothing else: report, cells, runs, ledger and manifest."""
 
 import csv
 import io
@@ -46,14 +46,15 @@ class Circumstances:
 
 
 def write(reproduction: Reproduction, made: Circumstances, folder: Path) -> None:
-    """Write ``report.md``, ``report.html``, ``table.csv``, ``table.tex``, ``ledger.csv`` and ``manifest.json``."""
+    """Write the report (``.md``, ``.html``), the table (``.csv``, ``.tex``), its runs and openings, and the manifest."""
     from runners.report_text import blocks
 
     told = list(blocks(reproduction, made))
     title = f"{reproduction.paper.short}, table {reproduction.table.id}"
     manifest = json.dumps(_manifest(reproduction, made), indent=2) + "\n"
     files = {"report.md": markdown(told), "report.html": html(title, told), "table.csv": _csv(reproduction)}
-    files |= {"table.tex": _latex(reproduction), "ledger.csv": _ledger(made), "manifest.json": manifest}
+    files |= {"table.tex": _latex(reproduction), "runs.csv": _runs(reproduction), "ledger.csv": _ledger(made)}
+    files |= {"manifest.json": manifest}
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -172,6 +173,21 @@ def _ledger(made: Circumstances) -> str:
     writer = csv.DictWriter(out, OPENING, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(sorted(made.openings, key=lambda entry: entry["opened"]))
+    return out.getvalue()
+
+
+def _runs(reproduction: Reproduction) -> str:
+    """The numbers that every mean is made of: one row a cell, preset, rule and run, in the unit of the table."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("row", "column", "metric", "preset", "epoch_chosen_on", "seed", "fold", "value"))
+    for outcome in reproduction.runnable:
+        cell = (outcome.cell.row.heading, outcome.cell.column.title, outcome.cell.column.metric)
+        for rerun in outcome.reruns:
+            for footing, values in rerun.values.items():
+                rule = "test" if footing.leaks else "validation"
+                for (seed, fold), value in sorted(values.items()):
+                    writer.writerow((*cell, rerun.preset, rule, seed, fold or "", f"{shown(value, outcome.cell):.6f}"))
     return out.getvalue()
 
 

@@ -376,6 +376,7 @@ def _again(reproduction: Reproduction, made: Circumstances) -> Iterator[Block]:
     lines += [f"On {device}: {count} runs." for device, count in devices.items()]
     lines += [f"Software: {text}; numeric code {', '.join(codes)}." for text in versions]
     lines.append(
-        "Beside this report: table.csv (one row a number), table.tex, ledger.csv, manifest.json (run ids, protocols)."
+        "Beside this report: table.csv (one row a number), runs.csv (one row a run of each number), table.tex, "
+        "ledger.csv, manifest.json (run ids, protocols)."
     )
     yield "list", lines

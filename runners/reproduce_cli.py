@@ -77,7 +77,7 @@ def _one(told, table, found, rows: list[str], seeds: int, also: bool, backend: s
         print_rows(_json(prepared), True)
     else:
         _print_table(prepared)
-    say(f"The report is in {place}: report.md, report.html, table.csv, table.tex, ledger.csv, manifest.json")
+    say(f"The report is in {place}: report.md, report.html, table.csv, table.tex, runs.csv, ledger.csv, manifest.json")
     return failed
 
 

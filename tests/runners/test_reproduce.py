@@ -85,7 +85,7 @@ def test_the_layout_is_the_papers_with_the_trivial_answer_below(told):
 
 def test_the_files_of_a_report(told, tmp_path):
     write(told, made(openings=7), tmp_path)
-    names = {"report.md", "report.html", "table.csv", "table.tex", "ledger.csv", "manifest.json"}
+    names = {"report.md", "report.html", "table.csv", "table.tex", "runs.csv", "ledger.csv", "manifest.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     rows = rows_of(tmp_path)
     assert tuple(rows[0]) == COLUMNS and len(rows) == len(told.table.cells), "one row a cell"
