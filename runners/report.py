@@ -46,7 +46,7 @@ class Circumstances:
 
 
 def write(reproduction: Reproduction, made: Circumstances, folder: Path) -> None:
-    """Write the report (``.md``, ``.html``), the table (``.csv``, ``.tex``), its runs and openings, and the manifest."""
+    """Write the report (``.md``, ``.html``), the table (``.csv``, ``.tex``), its runs, its openings, the manifest."""
     from runners.report_text import blocks
 
     told = list(blocks(reproduction, made))
