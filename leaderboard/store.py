@@ -155,9 +155,8 @@ def ingest(engine: sa.Engine, root: Path, progress: Callable[[int, int], None] |
     """Bring the bundles below a root into the index. Twice is as good as once.
 
     Runs of a submission that is not ranked, or hidden, are left out. Each bundle is one transaction, and its
-    evaluation another. Of two bundles with one run id a completed
-    one is preferred, then the newer, so the order of calls does not matter; the same holds for two
-    evaluations of one bundle.
+    evaluation another. Of two bundles with one run id a completed one is preferred, then the newer, so the order of
+    calls does not matter; the same holds for two evaluations of one bundle.
 
     Args:
         root: ``<protocol>/<method>/<run>/`` folders and ``ledger.jsonl``.
@@ -221,8 +220,7 @@ def _write(engine: sa.Engine, bundle: Bundle, where: str) -> Ingested:
             if _preference(row) <= _preference(there._asdict()):
                 return Ingested(skipped=1)
             # What was measured of the other bundle goes with it: its model was another one.
-            for table in (records, undefined, evaluations):
-                connection.execute(sa.delete(table).where(table.c.run == row["run"]))
+            _forget_numbers(connection, row["run"])
             connection.execute(sa.update(runs).where(runs.c.run == row["run"]), row)
         if bundle.records:
             connection.execute(_insert(engine, records).on_conflict_do_nothing(), bundle.records)
@@ -255,8 +253,7 @@ def _write_evaluation(engine: sa.Engine, bundle: Bundle, evaluation: Evaluation)
         if there is not None:
             if (row["created"], row["evaluation_sha256"]) <= tuple(there):
                 return Ingested()
-            for table in (records, undefined, evaluations):
-                connection.execute(sa.delete(table).where(table.c.run == run))
+            _forget_numbers(connection, run)
             if bundle.records:
                 connection.execute(_insert(engine, records), bundle.records)
         connection.execute(sa.insert(evaluations), row)
@@ -276,7 +273,12 @@ def _preference(run: dict[str, Any]) -> tuple[bool, str, str]:
 
 def forget(connection: sa.Connection, run: str) -> None:
     """Take a run and all that was measured of it out of the index; its bundle stays."""
-    for table in (records, undefined, evaluations, runs):
+    _forget_numbers(connection, run)
+    connection.execute(sa.delete(runs).where(runs.c.run == run))
+
+
+def _forget_numbers(connection: sa.Connection, run: str) -> None:
+    for table in (records, undefined, evaluations):
         connection.execute(sa.delete(table).where(table.c.run == run))
 
 
