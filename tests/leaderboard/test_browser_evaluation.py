@@ -54,10 +54,10 @@ def test_contribution_shows_shares_with_intervals(page):
     page.get_by_role("heading", name="Share of the prediction").wait_for()
     charts(page, "mbt-small").first.wait_for()
     page.get_by_role("heading", name="Every score").scroll_into_view_if_needed()
-    scores = texts(page, 0)
     share = score_name("shapley_share/audio")
-    assert re.fullmatch(r"[\d.]+ ± [\d.]+ %", scores[share])
-    assert scores["Fusion gain over audio_only"].startswith("20.0")
+    plain.soon(lambda: bool(re.fullmatch(r"[\d.]+ ± [\d.]+ %", texts(page, 0)[share])), True)
+    plain.soon(lambda: texts(page, 0)["Fusion gain over audio_only"][:4], "20.0")
+    scores = texts(page, 0)
     plain.choose(page, "Condition", "audio/white_noise/-10dB")
     page.wait_for_url(re.compile("condition=audio%2Fwhite_noise%2F-10dB"))
     plain.soon(lambda: texts(page, 0)[share] == scores[share], False)
@@ -68,7 +68,7 @@ def test_attention_shows_maps_drift_and_faithfulness(page):
     page.get_by_role("heading", name="Where attention goes").wait_for()
     page.get_by_role("heading", name="Does saliency say why the model decides?").wait_for()
     charts(page, "audio/white_noise, mild to severe").first.wait_for()
-    assert texts(page, 0)[score_name("attention_share/audio")] == "50.0 ± 0.0 %"
+    plain.soon(lambda: texts(page, 0)[score_name("attention_share/audio")], "50.0 ± 0.0 %")
     box = page.get_by_role("combobox", name=re.compile("Disturbed by"))
     box.scroll_into_view_if_needed()
     page.wait_for_timeout(1000)  # its list closes when the page still scrolls under it
@@ -84,14 +84,12 @@ def test_an_exhibit_is_shown_over_its_clip_and_the_clip_plays(page):
     page.get_by_role("heading", name="mult-paper, seed 0").wait_for()
     page.get_by_role("heading", name="mbt-small, seed 0").wait_for()
     page.get_by_text("bin blue at f two now").wait_for()
-    for picture in page.get_by_test_id("stImage").locator("img").all():
-        plain.soon(
-            lambda picture=picture: picture.evaluate("image => image.complete && image.naturalWidth > 900"), True
-        )
+    pictures = page.get_by_test_id("stImage").locator("img")
+    drawn = "images => images.map(image => image.complete && image.naturalWidth > 900)"
+    plain.soon(lambda: pictures.evaluate_all(drawn), [True, True])
     spectrograms = page.get_by_test_id("stVegaLiteChart").locator("svg.marks image")
-    spectrograms.first.wait_for()
-    assert spectrograms.count() == 2
-    assert spectrograms.first.get_attribute("href").startswith("data:image/png;base64,")
+    held = "images => images.map(image => image.getAttribute('href').slice(0, 22))"
+    plain.soon(lambda: spectrograms.evaluate_all(held), ["data:image/png;base64,"] * 2)
     video = page.locator("video")
     plain.soon(lambda: video.evaluate("video => video.readyState >= 2 && video.duration > 2.5"), True)
     video.evaluate("video => { video.muted = true; return video.play(); }")
@@ -104,4 +102,4 @@ def test_a_telephone_shows_a_page_without_scrolling_sideways(page, name):
     page.set_viewport_size({"width": 390, "height": 1800})
     page.goto(f"{page.board}/{name}")
     page.get_by_test_id("stVegaLiteChart").locator("svg.marks").first.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    plain.soon(lambda: page.evaluate("document.documentElement.scrollWidth") <= 390, True)

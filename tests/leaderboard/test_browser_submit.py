@@ -21,8 +21,8 @@ def test_a_spec_is_checked_while_it_is_typed_then_submitted_and_approved(page, r
     page.goto(f"{page.board}/submit?from=late_fusion&protocol=synthetic@1")
     page.get_by_text("The spec is valid.").wait_for()
     editor = page.get_by_label("Spec (YAML)")
+    plain.soon(lambda: "name: my_fusion" in editor.input_value(), True)
     text = editor.input_value()
-    assert "name: my_fusion" in text
     shot(page, "submit")
 
     line = text.splitlines().index("  pooling: mean") + 1
@@ -44,7 +44,8 @@ def test_a_spec_is_checked_while_it_is_typed_then_submitted_and_approved(page, r
     page.get_by_role("button", name="Approve").click()
     page.get_by_role("heading", name="my_fusion under synthetic@1: queued").wait_for()
     page.get_by_text("Place 1 in the queue.").wait_for()
-    assert page.get_by_text(title).count() and page.title() != "owned"
+    page.get_by_text(title).first.wait_for()
+    assert page.title() != "owned"
     shot(page, "submissions")
     assert submissions.get(engine, made.submission).owner.startswith("local:")
     engine.dispose()
