@@ -24,10 +24,17 @@ class BundleError(ValueError):
 
 @dataclass(frozen=True)
 class Bundle:
-    """One run as rows: ``row`` for the table of runs (all but its folder), ``records`` for the table of records."""
+    """One run as rows.
+
+    Args:
+        row: for the table of runs, all but its folder.
+        records: for the table of records.
+        reasons: condition, metric and reason of each metric that is undefined for this run.
+    """
 
     row: dict[str, Any]
     records: list[dict[str, Any]]
+    reasons: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,10 @@ def read_bundle(folder: Path, unless: Container[str] = frozenset()) -> Bundle | 
             return None
         manifest = _understood("manifest.json", text)
         row = _row(manifest, folder) | {"manifest_sha256": digest, "manifest": text.decode()}
-        return Bundle(row, _records(manifest, row, folder) if row["status"] == "completed" else [])
+        if row["status"] != "completed":
+            return Bundle(row, [], [])
+        reasons = [{name: r[name] for name in ("condition", "metric", "reason")} for r in manifest.get("undefined", [])]
+        return Bundle(row, _records(manifest, row, folder), reasons)
 
 
 def read_evaluation(folder: Path, unless: Container[str] = frozenset()) -> Evaluation | None:

@@ -222,8 +222,7 @@ def _write(engine: sa.Engine, bundle: Bundle, where: str) -> Ingested:
             # What was measured of the other bundle goes with it: its model was another one.
             _forget_numbers(connection, row["run"])
             connection.execute(sa.update(runs).where(runs.c.run == row["run"]), row)
-        if bundle.records:
-            connection.execute(_insert(engine, records).on_conflict_do_nothing(), bundle.records)
+        _write_numbers(engine, connection, bundle)
     return Ingested(runs=1, records=len(bundle.records))
 
 
@@ -254,16 +253,26 @@ def _write_evaluation(engine: sa.Engine, bundle: Bundle, evaluation: Evaluation)
             if (row["created"], row["evaluation_sha256"]) <= tuple(there):
                 return Ingested()
             _forget_numbers(connection, run)
-            if bundle.records:
-                connection.execute(_insert(engine, records), bundle.records)
+            _write_numbers(engine, connection, bundle)
         connection.execute(sa.insert(evaluations), row)
         if evaluation.values:
             # What the run itself wrote under the same name stays.
             into = _insert(engine, records).on_conflict_do_nothing()
             connection.execute(into, [{**said, **value} for value in evaluation.values])
         if evaluation.reasons:
-            connection.execute(sa.insert(undefined), [{**whose, **reason} for reason in evaluation.reasons])
+            into = _insert(engine, undefined).on_conflict_do_nothing()
+            connection.execute(into, [{**whose, **reason} for reason in evaluation.reasons])
     return Ingested(records=len(evaluation.values), evaluations=1)
+
+
+def _write_numbers(engine: sa.Engine, connection: sa.Connection, bundle: Bundle) -> None:
+    """What the run itself measured, and why some of it has no number."""
+    if bundle.records:
+        connection.execute(_insert(engine, records).on_conflict_do_nothing(), bundle.records)
+    if bundle.reasons:
+        whose = {name: bundle.row[name] for name in ("run", "method", "protocol", "split", "seed")}
+        into = _insert(engine, undefined).on_conflict_do_nothing()
+        connection.execute(into, [{**whose, **reason} for reason in bundle.reasons])
 
 
 def _preference(run: dict[str, Any]) -> tuple[bool, str, str]:

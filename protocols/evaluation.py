@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from protocols.batches import IGNORED, Part
-from protocols.metrics import metric
+from protocols.metrics import Undefined, metric
 from protocols.record import Record
 from protocols.tasks import TASKS
 
@@ -61,7 +61,7 @@ def score_items(predict: Predict, part: Part, modalities: tuple[str, ...], size:
 
 def evaluate(
     predict: Predict, part: Part, modalities: tuple[str, ...], *, identity: dict[str, Any]
-) -> tuple[list[Record], dict[str, np.ndarray]]:
+) -> tuple[list[Record], list[dict[str, str]], dict[str, np.ndarray]]:
     """Every metric of the protocol under every one of its conditions, and what an answer without a model scores.
 
     That is, by task, the majority class, the mean of the targets, or nothing at all (``protocols.tasks``). Class and
@@ -74,14 +74,15 @@ def evaluate(
         identity: the fields of Record that say whose numbers these are.
 
     Returns:
-        Records, and the columns of the per-item predictions: id, step, condition, label, prediction,
-        score_0 to score_{K-1}; outside classification label_0 to label_{K-1} in place of label and prediction.
+        Records; condition, metric and reason of each metric that is undefined; and the columns of the per-item
+        predictions: id, step, condition, label, prediction, score_0 to score_{K-1}; outside classification label_0 to
+        label_{K-1} in place of label and prediction.
 
     Raises:
         ValueError: if a score is not finite.
     """
     spec, labels = part.spec, part.labels
-    records, tables = [], []
+    records, undefined, tables = [], [], []
     constant, trivial = _constant(part), TASKS[spec.task].trivial
     for condition in spec.parsed_conditions():
         scores = score_items(predict, part, modalities, spec.budget.batch_size, condition=condition, draw="test")
@@ -89,13 +90,14 @@ def evaluate(
             raise ValueError(f"{condition.text}: {int((~np.isfinite(scores)).sum())} test scores are not finite.")
         for name in spec.metrics:
             score = score_of(name, part.examples.classes)
-            values = {name: score(scores, labels), f"{name}/{trivial}": score(constant, labels)}
-            records += [
-                Record(metric=qualified, value=value, n=len(labels), condition=condition.text, **identity)
-                for qualified, value in values.items()
-            ]
+            for qualified, given in ((name, scores), (f"{name}/{trivial}", constant)):
+                where = {"condition": condition.text, "metric": qualified}
+                try:
+                    records.append(Record(value=score(given, labels), n=len(labels), **where, **identity))
+                except Undefined as reason:
+                    undefined.append({**where, "reason": str(reason)})
         tables.append(_predictions(part, condition.text, labels, scores))
-    return records, {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    return records, undefined, {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
 def _constant(part: Part) -> np.ndarray:

@@ -20,10 +20,10 @@ class SelectionOnTest:
     Args:
         folder: of the run in progress; what was seen before a kill is found there again.
         checkpoint: of ``fit``, which is written before an epoch is watched.
-        score: the primary metric on the test part of the model as it is.
+        score: the primary metric on the test part of the model as it is; None where it is undefined.
     """
 
-    def __init__(self, folder: Path, checkpoint: Path, model: nn.Module, score: Callable[[], float]):
+    def __init__(self, folder: Path, checkpoint: Path, model: nn.Module, score: Callable[[], float | None]):
         self._path, self._model, self._score = folder / FILE, model, score
         self._seen = {"epoch": 0, "best_epoch": 0, "best": float("-inf"), "weights": {}}
         if self._path.exists():
@@ -39,13 +39,14 @@ class SelectionOnTest:
         """The first epoch with the highest test score."""
         return self._seen["best_epoch"]
 
-    def watch(self, epoch: int) -> float:
-        """Score the model on the test part; the score of this epoch."""
+    def watch(self, epoch: int) -> float | None:
+        """Score the model on the test part; the score of this epoch, which only wins where it is defined."""
         value = self._score()
         self._seen["epoch"] = epoch
-        if value > self._seen["best"]:
+        rank = float("-inf") if value is None else value
+        if rank > self._seen["best"] or not self._seen["weights"]:
             weights = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
-            self._seen |= {"best_epoch": epoch, "best": value, "weights": weights}
+            self._seen |= {"best_epoch": epoch, "best": rank, "weights": weights}
         beside = self._path.with_suffix(".writing")
         torch.save(self._seen, beside)
         os.replace(beside, self._path)

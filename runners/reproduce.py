@@ -226,16 +226,23 @@ def recompute(
             if scores is None:
                 rerun.failed.append(manifest["reason"])
             else:
-                _read(done.experiment, scores, outcome, rerun)
+                _read(done.experiment, scores, manifest.get("undefined", []), outcome, rerun)
             if not outcome.pending:
                 finished.append(outcome)
         yield done.experiment, done.place, finished
 
 
-def _read(experiment: Experiment, scores: Mapping[str, float], outcome: Outcome, rerun: Rerun) -> None:
+def _read(
+    experiment: Experiment, scores: Mapping[str, float], undefined: list[dict[str, str]], outcome: Outcome, rerun: Rerun
+) -> None:
     metric, place = outcome.cell.column.metric, (experiment.seed, experiment.fold or 0)
     for footing in rerun.footings:
-        rerun.values.setdefault(footing, {})[place] = scores[f"{metric}{footing.suffix}"]
+        name = f"{metric}{footing.suffix}"
+        if name in scores:
+            rerun.values.setdefault(footing, {})[place] = scores[name]
+        else:
+            why = next(row["reason"] for row in undefined if row["metric"] == name)
+            rerun.failed.append(f"{name} is undefined with seed {experiment.seed}: {why}")
     outcome.trivial |= {name: scores[f"{metric}/{name}"] for name in TRIVIAL if f"{metric}/{name}" in scores}
 
 

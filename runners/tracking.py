@@ -48,7 +48,7 @@ class MlflowTracker(NullTracker):
         self._client.log_batch(self._run, params=[Param(key, str(value)) for key, value in params.items()])
 
     def epoch(self, row: dict[str, float]) -> None:
-        self._log({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
+        self._log({name: value for name, value in row.items() if name != "epoch" and value is not None}, int(row["epoch"]))
 
     def end(self, history: list[dict[str, float]], metrics: dict[str, float], status: str) -> None:
         there = {point.step for point in self._client.get_metric_history(self._run, "train_loss")}

@@ -13,6 +13,7 @@ from torch import nn
 
 from protocols.batches import Batch
 from protocols.evaluation import labelled
+from protocols.metrics import Undefined
 from protocols.spec import Budget
 from runners.criteria import Criterion
 
@@ -66,7 +67,7 @@ def fit(
         metric: name and function of the primary metric, recorded beside the losses.
         checkpoint: file to go on from if it is there, and written after every epoch.
         on_epoch: called with the new row of the history: epoch, train_loss, validation_loss,
-            validation_<metric>, seconds.
+            validation_<metric>, seconds. The metric is None in an epoch where it is undefined.
 
     Returns:
         The final state; ``history`` holds one row an epoch.
@@ -136,8 +137,8 @@ def _epoch(
 @torch.no_grad()
 def _validate(
     model, batches: Iterable[Batch], criterion: Criterion, device: torch.device, score: Score
-) -> tuple[float, float]:
-    """Loss and primary metric over all validation items."""
+) -> tuple[float, float | None]:
+    """Loss and primary metric over all validation items; None where the metric is undefined."""
     model.eval()
     scores, labels = [], []
     for batch in batches:
@@ -146,7 +147,11 @@ def _validate(
         scores.append(model(batch.inputs, batch.masks)[real])
         labels.append(batch.labels[real])
     scores, labels = torch.cat(scores), torch.cat(labels)
-    return criterion(scores, labels).item(), score(scores.cpu().numpy(), labels.cpu().numpy())
+    loss = criterion(scores, labels).item()
+    try:
+        return loss, score(scores.cpu().numpy(), labels.cpu().numpy())
+    except Undefined:  # a model that still answers the same to everything
+        return loss, None
 
 
 def _save(path: Path, model, optimiser, state: State) -> None:

@@ -22,7 +22,7 @@ from protocols.datasets import Progress, dataset
 from protocols.datasets.own_splits import write_split
 from protocols.evaluation import evaluate, score_items, score_of
 from protocols.examples import DataError, Examples
-from protocols.metrics import metric
+from protocols.metrics import Undefined, metric
 from protocols.record import Record, to_jsonl
 from protocols.spec import ProtocolSpec
 from protocols.split import SPLITS, read_split
@@ -42,6 +42,7 @@ from zoo.spec import MethodSpec, SpecError
 from zoo.streams import attended
 
 CHECKPOINT = "checkpoint.pt"
+HONEST = "validation_selected"  # beside the metric of a replica, whose own number the test part chose
 Features = dict[str, int | tuple[int, ...]]
 
 
@@ -239,6 +240,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
         shutil.rmtree(ready, ignore_errors=True)  # of a run that was killed while it wrote
         ready.mkdir()
         records: list[Record] = []
+        undefined: list[dict[str, str]] = []
         reason, state, streams = None, State(), []
         started = time.perf_counter()
         try:
@@ -246,12 +248,13 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             seconds["fit"] = sum(row["seconds"] for row in state.history)
             started = time.perf_counter()
             test = division.open_test(lambda: bundle.write_opening(root, experiment))
-            records = _evaluate(model, test, modalities, experiment, ready)
+            records, undefined = _evaluate(model, test, modalities, experiment, ready)
             if watched:
-                own = [r for r in records if r.metric in spec.metrics]
-                honest = [replace(r, metric=f"{r.metric}/validation_selected") for r in own]
+                honest = [replace(r, metric=f"{r.metric}/{HONEST}") for r in records if r.metric in spec.metrics]
+                blank = [{**u, "metric": f"{u['metric']}/{HONEST}"} for u in undefined if u["metric"] in spec.metrics]
                 watched.restore()
-                records = honest + _evaluate(model, test, modalities, experiment, ready)
+                records, undefined = _evaluate(model, test, modalities, experiment, ready)
+                records, undefined = honest + records, blank + undefined
             streams = _streams(model, division.validation, modalities)
             seconds["evaluate"] = time.perf_counter() - started
             _write_weights(model, ready / "model.safetensors")
@@ -267,6 +270,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             **describe(experiment),
             **circumstances(experiment),
             "parameters": parameters,
+            "undefined": undefined,
             "attention": streams,
             "epochs": state.epoch,
             "best_epoch": watched.best_epoch if watched else state.best_epoch,
@@ -312,7 +316,7 @@ def _test_selection(model, division: Division, modalities, experiment: Experimen
     sign = -1.0 if metric(spec.metrics[0]).higher_is_better is False else 1.0
     device = torch.device(experiment.device)
 
-    def score() -> float:
+    def score() -> float | None:
         model.to(device).eval()
         scores = score_items(
             on_device(model, device),
@@ -322,13 +326,16 @@ def _test_selection(model, division: Division, modalities, experiment: Experimen
             condition=condition,
             draw="test",
         )
-        return sign * primary(scores, test.labels)
+        try:
+            return sign * primary(scores, test.labels)
+        except Undefined:
+            return None
 
     return SelectionOnTest(folder, folder / CHECKPOINT, model, score)
 
 
-def _evaluate(model, test: Part, modalities, experiment: Experiment, ready: Path) -> list[Record]:
-    """Records of the test part; writes the predictions."""
+def _evaluate(model, test: Part, modalities, experiment: Experiment, ready: Path) -> tuple[list[Record], list[dict[str, str]]]:
+    """Records of the test part, and the reason for each metric without one; writes the predictions."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -352,14 +359,14 @@ def _evaluate(model, test: Part, modalities, experiment: Experiment, ready: Path
             raise Diverged("a test score is not finite.")
         return scores
 
-    records, predictions = evaluate(
+    records, undefined, predictions = evaluate(
         predict,
         test,
         modalities,
         identity=identity,
     )
     parquet.write_table(pa.table(predictions), ready / "predictions.parquet", compression="zstd")
-    return records
+    return records, undefined
 
 
 def _streams(model: torch.nn.Module, part: Part, modalities: tuple[str, ...]) -> list[dict]:

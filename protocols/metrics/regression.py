@@ -35,21 +35,40 @@ def mae(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def pearson(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Pearson's correlation; 0 where predictions or labels never vary, which the released codes leave undefined."""
-    return _mean(lambda p, t: _covariance(p, t) / spread if (spread := p.std() * t.std()) else 0.0, scores, labels)
+    """Pearson's correlation.
+
+    Raises:
+        Undefined: where predictions or labels never vary.
+    """
+
+    def of_one(p: np.ndarray, t: np.ndarray) -> float:
+        for what, values in (("prediction", p), ("label", t)):
+            if _constant(values):
+                raise Undefined(f"every {what} is {values[0]:.4g}, and a correlation wants both to vary")
+        return _covariance(p, t) / (p.std() * t.std())
+
+    return _mean(of_one, scores, labels)
 
 
 def ccc(scores: np.ndarray, labels: np.ndarray) -> float:
     """Concordance correlation, 2 cov / (var_p + var_t + (mean_p - mean_t)^2), moments of 1/n.
 
-    A constant prediction has 0; so has one that is constant and right, of which the formula says nothing.
+    A constant prediction has 0, as the formula and the field's convention say; the released code divides 0 by 0.
+
+    Raises:
+        Undefined: where the labels never vary, so that nothing can agree with how they do.
     """
 
     def of_one(p: np.ndarray, t: np.ndarray) -> float:
-        below = p.var() + t.var() + (p.mean() - t.mean()) ** 2
-        return 2 * _covariance(p, t) / below if below else 0.0
+        if _constant(t):
+            raise Undefined(f"every label is {t[0]:.4g}, and a concordance wants them to vary")
+        return 2 * _covariance(p, t) / (p.var() + t.var() + (p.mean() - t.mean()) ** 2)
 
     return _mean(of_one, scores, labels)
+
+
+def _constant(values: np.ndarray) -> bool:
+    return bool((values == values[0]).all())  # a standard deviation of equal numbers need not round to 0
 
 
 def _covariance(p: np.ndarray, t: np.ndarray) -> float:

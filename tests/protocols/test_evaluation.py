@@ -42,18 +42,18 @@ def test_an_oracle_is_perfect_and_a_constant_is_the_majority_class(test_part):
     def oracle(inputs, masks):
         return torch.eye(8)[[next(labels) for _ in inputs["audio"]]]
 
-    records, table = evaluate(oracle, test_part, ("audio",), identity=IDENTITY)
+    records, undefined, table = evaluate(oracle, test_part, ("audio",), identity=IDENTITY)
     assert values(records, "accuracy") == dict.fromkeys(spec.conditions, 1.0)
     shares = np.bincount(test_part.labels) / len(test_part.labels)
     assert values(records, "accuracy/majority_class") == dict.fromkeys(spec.conditions, pytest.approx(shares.max()))
-    assert len(records) == len(spec.conditions) * len(spec.metrics) * 2
+    assert len(records) == len(spec.conditions) * len(spec.metrics) * 2 and undefined == []
     assert {len(column) for column in table.values()} == {len(test_part) * len(spec.conditions)}
     assert (table["prediction"] == table["label"]).all()
 
     def constant(inputs, masks):
         return torch.eye(8)[[int(shares.argmax())] * len(inputs["audio"])]
 
-    records, _ = evaluate(constant, test_part, ("audio",), identity=IDENTITY)
+    records, _, _ = evaluate(constant, test_part, ("audio",), identity=IDENTITY)
     assert values(records, "accuracy") == values(records, "accuracy/majority_class")
 
 
@@ -105,7 +105,7 @@ def wrong_by_a_half(labels, per_step):
 @pytest.mark.parametrize("per_step", (False, True))
 def test_numbers_are_scored_over_all_targets_and_each(per_step):
     part, labels = made("regression", ("mae", "mae/arousal", "ccc/valence", "pearson"), per_step)
-    records, table = evaluate(wrong_by_a_half(labels, per_step), part, ("audio",), identity=IDENTITY)
+    records, undefined, table = evaluate(wrong_by_a_half(labels, per_step), part, ("audio",), identity=IDENTITY)
     told = {record.metric: record.value for record in records}
     assert told["mae"] == pytest.approx(0.5, abs=1e-6) == told["mae/arousal"]
     assert told["pearson"] == pytest.approx(1.0) and 0 < told["ccc/valence"] < 1
@@ -113,6 +113,10 @@ def test_numbers_are_scored_over_all_targets_and_each(per_step):
     assert told["mae/mean_target"] == pytest.approx(spread.mean(), rel=1e-5)
     assert told["mae/arousal/mean_target"] == pytest.approx(spread[1], rel=1e-5)
     assert told["ccc/valence/mean_target"] == pytest.approx(0.0, abs=1e-6)
+    assert "pearson/mean_target" not in told  # a constant answer correlates with nothing
+    (why,) = undefined
+    assert (why["condition"], why["metric"]) == ("clean", "pearson/mean_target")
+    assert "every prediction is" in why["reason"]
     assert {record.n for record in records} == {len(labels)}
     assert list(table) == ["id", "step", "condition", "label_0", "label_1", "score_0", "score_1"]
     assert np.array_equal(table["label_1"], labels[:, 1]) and len(table["score_0"]) == len(labels)
@@ -121,7 +125,7 @@ def test_numbers_are_scored_over_all_targets_and_each(per_step):
 def test_labels_that_occur_together_are_scored_beside_never_finding_any():
     part, labels = made("multilabel", ("binary_accuracy", "binary_f1/valence", "map"), per_step=False)
     predict = wrong_by_a_half(labels * 2 - 1.5, per_step=False)  # logits of -1 and 1
-    records, _ = evaluate(predict, part, ("audio",), identity=IDENTITY)
+    records, _, _ = evaluate(predict, part, ("audio",), identity=IDENTITY)
     told = {record.metric: record.value for record in records}
     assert told["binary_accuracy"] == told["binary_f1/valence"] == told["map"] == 1.0
     assert told["binary_accuracy/always_absent"] == pytest.approx(1 - labels.mean())

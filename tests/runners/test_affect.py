@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from leaderboard import queries, store
 from protocols.datasets import afew_va
 from protocols.paper import STATES
 from protocols.papers import paper
@@ -111,6 +112,29 @@ def test_the_rows_of_one_backbone_run_once_its_features_are_there(sequences, mon
     assert {outcome.cell.column.metric for outcome in finished} == {"ccc/valence", "ccc/arousal"}
     assert all(0 < abs(outcome.reruns[0].numbers(leaking=False)[0]) < 1 for outcome in finished)
     assert all(outcome.trivial == {"mean_target": 0.0} for outcome in finished)
+
+
+def test_a_target_that_never_varies_gives_reasons_in_place_of_numbers(sequences, monkeypatch, tmp_path):
+    steps = sequences.data_root / "affwild2-i3d" / "steps.csv"
+    frame = pd.read_csv(steps)
+    frame.assign(arousal=0.5).to_csv(steps, index=False)
+    spec = committed()["affwild2-i3d@1"]
+    budget = spec.budget.model_copy(update={"epochs": 2})
+    monkeypatch.setitem(committed(), spec.key, spec.model_copy(update={"budget": budget}))
+    told = paper("jca2022")
+    (table,) = told.chosen("ablation")
+    found = prepare(told, table, sequences, seeds=1, rows=["joint cross-attention"])
+    ((_, place, finished),) = recompute(found, sequences, "serial", lambda *_: None)
+    cells = {outcome.cell.column.metric: outcome for outcome in finished}
+    assert cells["ccc/valence"].main is not None
+    assert cells["ccc/arousal"].main is None
+    assert "ccc/arousal is undefined with seed 0: every label is 0.5" in cells["ccc/arousal"].reason
+    assert (pd.read_csv(place / "history.csv").filter(like="validation_ccc").isna()).all(axis=None)
+    engine = store.connect(f"sqlite:///{tmp_path}/board.db")
+    assert store.ingest(engine, sequences.bundle_root).failed == ()
+    why = queries.undefined(engine, committed()[spec.key], "ccc/arousal")
+    assert set(why["reason"]) == {"every label is 0.5, and a concordance wants them to vary"}
+    engine.dispose()
 
 
 @pytest.mark.parametrize("key", ["jca2022", "rjcma2024", "cafg2021"])
