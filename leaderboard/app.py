@@ -6,6 +6,7 @@ st.set_page_config(page_title="Fuseboard", page_icon="📊", layout="wide")
 st.navigation(
     [
         st.Page("pages/ranking.py", title="Ranking", icon=":material/leaderboard:", default=True),
+        st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("pages/method.py", title="Method", icon=":material/hub:"),
         st.Page("pages/robustness.py", title="Robustness", icon=":material/shield:"),
         st.Page("pages/contribution.py", title="Contribution", icon=":material/donut_small:"),

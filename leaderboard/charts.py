@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard.figures import interval_text, metric_title, value_text
+from leaderboard.figures import axis_title, interval_text, metric_title, value_text
 from protocols.metrics import metric as metric_card
 
 FUSION, BASELINE, REFERENCE = "#0072B2", "#D55E00", "#777777"
@@ -297,7 +297,7 @@ def _values(field: str, metric: str) -> dict[str, Any]:
     return {
         "field": field,
         "type": "quantitative",
-        "title": metric_title(metric),
+        "title": axis_title(metric),
         "axis": axis,
         "scale": {"zero": False, "nice": True},
     }

@@ -53,3 +53,11 @@ def metric_title(name: str) -> str:
     """``accuracy`` -> ``Accuracy``; what qualifies it stays in brackets."""
     base, _, rest = name.partition("/")
     return metric_card(base).title + (f" ({rest})" if rest else "")
+
+
+def axis_title(name: str) -> str:
+    """``Accuracy (higher is better)``, with the unit where the ticks do not say it."""
+    card = metric_card(name)
+    way = {True: "higher is better", False: "lower is better", None: ""}[card.higher_is_better]
+    told = ", ".join(part for part in ("" if card.unit == "fraction" else card.unit, way) if part)
+    return metric_title(name) + (f" ({told})" if told else "")

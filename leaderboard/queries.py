@@ -26,6 +26,7 @@ from protocols.tasks import TASKS
 from zoo import Method
 
 CELL = ["method", "split", "condition", "metric"]
+UNKNOWN = "not known"  # of a method that this version of the zoo lacks
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ class Ranking:
     """The board of one protocol, metric and condition.
 
     Args:
-        table: one row a method, best mean first: method, base, title, unimodal, best and worst (ranks
-            that the evidence leaves open), mean, low, high, n, parameters, fit_seconds (mean over
-            runs), failed (runs).
+        table: one row a method, best mean first: method, base, title, unimodal, stage (of fusion), attention,
+            modalities (that it takes here), best and worst (ranks that the evidence leaves open), mean, low, high,
+            n, parameters, fit_seconds (mean over runs), failed (runs), missing (runs that the protocol asks for
+            and that are not there).
         majority: what the task's answer without a model reaches (always the most frequent class of the scored items),
             mean over runs.
         absent: method and reason, for those of the zoo without a row and those that only failed.
@@ -160,6 +162,12 @@ def evaluated(engine: sa.Engine, spec: ProtocolSpec) -> pd.DataFrame:
     return found[found["run"].isin(kept["run"])].sort_values(["method", "run"], ignore_index=True)
 
 
+def evaluated_bundles(engine: sa.Engine, spec: ProtocolSpec, most: int = 20) -> list[str]:
+    """Where the bundles of some measured runs lie, below a bundle root."""
+    query = sa.select(runs.c.bundle).join(evaluations, evaluations.c.run == runs.c.run)
+    return _frame(engine, query.where(runs.c.protocol == spec.key).order_by(runs.c.run).limit(most))["bundle"].tolist()
+
+
 def cells(values: pd.DataFrame) -> pd.DataFrame:
     """Means with a 95% t interval over runs: method, split (without its fold), condition, metric, mean, low, high, n.
 
@@ -174,6 +182,15 @@ def cells(values: pd.DataFrame) -> pd.DataFrame:
     # Thousands of cells: slices of one array cost a tenth of as many groups of a frame.
     rows = [(*cell, *t_interval(group)) for cell, group in zip(which[first], groups, strict=False)]
     return pd.DataFrame(rows, columns=[*CELL, "mean", "low", "high", "n"])
+
+
+def by_unit(values: pd.DataFrame) -> pd.DataFrame:
+    """A column a method, a row a fold, or a seed where there are no folds; NaN where a method has no such run.
+
+    Args:
+        values: as `seeds` gives them, of one metric and condition.
+    """
+    return _per_unit(values).reset_index().pivot(index="unit", columns="method", values="value")
 
 
 def ranking(engine: sa.Engine, spec: ProtocolSpec, metric: str, condition: str) -> Ranking:
@@ -193,9 +210,14 @@ def ranking(engine: sa.Engine, spec: ProtocolSpec, metric: str, condition: str) 
     cards = _cards(engine, kept)
     table["title"] = [cards[name].title if name in cards else name for name in table.index]
     table["unimodal"] = [name in cards and len(cards[name].modalities) == 1 for name in table.index]
+    table["stage"] = [cards[name].fusion_stage if name in cards else UNKNOWN for name in table.index]
+    table["attention"] = [cards[name].attention if name in cards else UNKNOWN for name in table.index]
+    table["modalities"] = [_taken(cards.get(name), spec) for name in table.index]
+    table["missing"] = [_missing(spec, kept[kept["method"] == name]) for name in table.index]
     table["best"], table["worst"] = _ranks(values, better)
     table = table.sort_values("mean", ascending=better is False, kind="stable").reset_index()
-    order = "method base title unimodal best worst mean low high n parameters fit_seconds failed".split()
+    order = "method base title unimodal stage attention modalities best worst mean low high n".split()
+    order += ["parameters", "fit_seconds", "failed", "missing"]
     said = float(majority.mean()) if len(majority) else None
     return Ranking(table[order], said, _absent(spec, table, kept, failed), set_aside)
 
@@ -214,6 +236,16 @@ def openings(engine: sa.Engine, key: str | None = None, method: str | None = Non
     return _frame(
         engine, query.group_by(test_openings.c.protocol, test_openings.c.method).order_by("protocol", "method")
     )
+
+
+def ledger(engine: sa.Engine, key: str, method: str | None = None, most: int = 1000) -> pd.DataFrame:
+    """The newest openings of the test split of a protocol: opened, method, split, seed, run."""
+    names = ("opened", "method", "split", "seed", "run")
+    query = sa.select(*(test_openings.c[name] for name in names)).where(test_openings.c.protocol == key)
+    if method is not None:
+        query = query.where(test_openings.c.method == method)
+    newest = query.order_by(test_openings.c.opened.desc(), *(test_openings.c[name] for name in names[1:]))
+    return _frame(engine, newest.limit(most))
 
 
 def methods(engine: sa.Engine) -> pd.DataFrame:
@@ -336,6 +368,18 @@ def _ranks(values: pd.DataFrame, better: bool | None) -> tuple[pd.Series, pd.Ser
     by_method = {m: dict(zip(g["unit"], g["value"], strict=True)) for m, g in per_unit.groupby("method")}
     ranges = pd.DataFrame(rank_ranges(by_method, better), index=["best", "worst"]).T
     return ranges["best"], ranges["worst"]
+
+
+def _taken(card: Method | None, spec: ProtocolSpec) -> str:
+    """``audio + video``: what a method takes of what the protocol gives."""
+    return " + ".join(m for m in spec.modalities if card and m in card.modalities) or UNKNOWN
+
+
+def _missing(spec: ProtocolSpec, kept: pd.DataFrame) -> int:
+    """How many of the runs that the protocol asks for a method does not have."""
+    there = set(zip(kept["seed"], kept["split"], strict=True))
+    wanted = {(seed, "test" if fold is None else f"test/fold{fold}") for seed, fold in spec.runs()}
+    return len(wanted - there)
 
 
 def _failed(engine: sa.Engine, key: str) -> pd.DataFrame:

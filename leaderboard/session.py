@@ -67,15 +67,28 @@ def choose(
     return chosen
 
 
-def choose_several(label: str, options: Sequence[str], default: Sequence[str], key: str, place: Any = st) -> list[str]:
-    """Like `choose`, for any number of options; in the order of the options, whatever the order of the clicks."""
+def choose_several(
+    label: str,
+    options: Sequence[str],
+    default: Sequence[str],
+    key: str,
+    place: Any = st,
+    most: int | None = None,
+    **shown: Any,
+) -> list[str]:
+    """Like `choose`, for any number of options; in the order of the options, whatever the order of the clicks.
+
+    Args:
+        most: how many can be chosen; an address that asks for more gets the first of them.
+        shown: what else the box says, as ``st.multiselect`` takes it.
+    """
     kept = st.session_state.setdefault("kept", {})
     held = st.session_state.get(key)
     if held is None or not set(held) <= set(options):
         asked = [held or (), st.query_params.get_all(key), kept.get(key) or ()]
-        wanted = [[choice for choice in options if choice in some] for some in asked]
+        wanted = [[choice for choice in options if choice in some][:most] for some in asked]
         st.session_state[key] = next((some for some in wanted if some), list(default))
-    chosen = place.multiselect(label, options, key=key)
+    chosen = place.multiselect(label, options, key=key, max_selections=most, **shown)
     st.query_params[key] = kept[key] = [choice for choice in options if choice in chosen]
     return kept[key]
 

@@ -171,22 +171,24 @@ def minimum_detectable_difference(deviation: float, n: int, alpha: float = 0.05,
     Raises:
         ValueError: for fewer than three pairs or a negative deviation.
     """
-    from scipy.optimize import brentq
-    from scipy.stats import nct, t
+    from scipy.special import nctdtr, stdtrit
 
     if n < MIN_PAIRS or deviation < 0:
         raise ValueError(f"{n} pairs with deviation {deviation}; wanted {MIN_PAIRS} pairs or more and no negative one.")
     if deviation == 0:
         return 0.0
-    critical = t.ppf(1 - alpha / 2, n - 1)
+    critical = float(stdtrit(n - 1, 1 - alpha / 2))
 
-    def missing(shift: float) -> float:
-        return nct.sf(critical, n - 1, shift) + nct.cdf(-critical, n - 1, shift) - power
+    def found(shift: float) -> float:
+        return 1 - nctdtr(n - 1, shift, critical) + nctdtr(n - 1, shift, -critical)
 
-    enough = 1.0
-    while missing(enough) < 0:  # the noncentral t is not finite far out, so the end is looked for from below
-        enough *= 1.5
-    return float(brentq(missing, 1e-9, enough) * deviation / np.sqrt(n))
+    low, high = 0.0, 1.0
+    while found(high) < power:  # the noncentral t is not finite far out, so the end is looked for from below
+        low, high = high, 1.5 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if found(middle) < power else (low, middle)
+    return float(middle * deviation / np.sqrt(n))
 
 
 def paired_bootstrap(

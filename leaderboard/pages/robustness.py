@@ -1,39 +1,28 @@
 """How far scores fall under corruption, absence, misalignment and conflict, and how that compares with late fusion."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
 
 from leaderboard import contributions, queries, robustness
-from leaderboard.charts import severity_chart
 from leaderboard.figures import interval_text, metric_title
 from leaderboard.interval_charts import dots, looks, points
 from leaderboard.score_tables import DASH, height, reasons_table, scores_table
 from leaderboard.session import choose, choose_several, open_store, plain, require_evaluation, require_protocols
-from protocols.corruptions import Condition
-from protocols.metrics import metric as metric_card
+from leaderboard.sweep_charts import (
+    MOVED,
+    Style,
+    corruptions,
+    default_sweeps,
+    domain_of,
+    drawn,
+    sweep_chart,
+    sweep_title,
+)
 from protocols.suite import Suite
 
 BEST = 3  # fusing methods before a person chooses; baselines and late fusion come along
-MOVED = ("shift", "advance")  # sweeps that share one axis of time
-SEVERITY = {
-    "clipping": "samples clipped (%)",
-    "reverberation": "reverberation time (ms)",
-    "band_limit": "highest frequency left (Hz)",
-    "drop_out": "sound lost (%)",
-    "blur": "standard deviation of the blur (px)",
-    "mouth_occlusion": "mouth covered (%)",
-    "face_occlusion": "crop covered (%)",
-    "low_light": "light left (%)",
-    "frame_drop": "frames lost (%)",
-    "jpeg": "JPEG quality",
-    "feature_drop_out": "features lost (%)",
-    "feature_scaling": "scale of the features (%)",
-    "missing": "rate at which each modality is absent (%)",
-}
-UNITS = {"dB": "signal-to-noise ratio (dB)"}
 MEANING = {
     "area": "mean height of the curve from clean input to the worst severity, severities counted equally",
     "worst": "lowest score of the sweep",
@@ -41,18 +30,6 @@ MEANING = {
     "corruption_error": f"errors relative to those of {robustness.REFERENCE}; below 100 % errs less",
     "effective": f"what is kept beyond a better clean score, against {robustness.REFERENCE}; above 0 loses less",
 }
-
-
-class Style(NamedTuple):
-    """How methods are drawn on the whole page.
-
-    Args:
-        looks: method -> colour and shape.
-        dashed: unimodal baselines.
-    """
-
-    looks: dict[str, tuple[str, str]]
-    dashed: set[str]
 
 
 def main() -> None:
@@ -89,17 +66,6 @@ def default_methods(options: Sequence[str], alone: Sequence[str]) -> list[str]:
     return [name for name in options if name in {*fusing[:BEST], *alone, robustness.REFERENCE}]
 
 
-def corruptions(suite: Suite) -> list[str]:
-    """Sweeps that have a curve of their own: all but shifts, which share one, and rates of absence."""
-    return [name for name in suite.sweeps if name.partition("/")[2] not in (*MOVED, "missing")]
-
-
-def default_sweeps(suite: Suite) -> list[str]:
-    """The first of each modality."""
-    first = {name.partition("/")[0]: name for name in reversed(corruptions(suite))}
-    return [name for name in corruptions(suite) if name in first.values()]
-
-
 def show_curves(cells: pd.DataFrame, suite: Suite, metric: str, sweeps: Sequence[str], style: Style) -> None:
     st.subheader("With the severity of a corruption")
     if not sweeps:
@@ -111,56 +77,12 @@ def show_curves(cells: pd.DataFrame, suite: Suite, metric: str, sweeps: Sequence
         for place, name in zip(st.columns(2, gap="large"), sweeps[start : start + 2], strict=False):
             with place:
                 st.markdown(f"**{plain(sweep_title(name))}**")
-                draw_sweep(cells, suite.sweep(name), metric, style, domain)
+                st.vega_lite_chart(sweep_chart(cells, suite.sweep(name), metric, style, domain))
     st.caption(
         "Mean over runs with the band of the 95% t interval; dashed lines are unimodal baselines. All methods meet the "
         "same draws of noise. Where clean input has no place on a scale, it stands one step left of the mildest "
         "severity."
     )
-
-
-def draw_sweep(
-    cells: pd.DataFrame, conditions: Sequence[Condition], metric: str, style: Style, domain: Sequence[float]
-) -> None:
-    clean = clean_place(conditions)
-    places = {"clean": clean} | {condition.text: condition.severity for condition in conditions}
-    marks = {clean: "clean"} | {condition.severity: f"{condition.severity:g}" for condition in conditions}
-    first = conditions[0]
-    title = SEVERITY.get(first.corruption) or UNITS.get(first.unit) or f"{first.corruption} ({first.unit})"
-    draw(cells, places, metric, title, style, marks, domain)
-
-
-def clean_place(conditions: Sequence[Condition]) -> float:
-    """Where clean input stands on the axis of a sweep: at nothing, or where all is left, or one step before."""
-    mildest, worst = conditions[0].severity, conditions[-1].severity
-    if mildest <= worst and mildest > 0:
-        return 0.0
-    if conditions[0].unit == "pct":
-        return 100.0
-    return mildest + (mildest - worst) / max(len(conditions) - 1, 1) if mildest != worst else mildest + 1
-
-
-def draw(cells, places, metric, title, style, marks, domain) -> None:
-    rows = [
-        {
-            "method": row["method"],
-            "at": places[row["condition"]],
-            "under": row["condition"],
-            **{end: None if pd.isna(row[end]) else row[end] for end in ("mean", "low", "high")},
-            "score": interval_text(row, metric),
-            "n": row["n"],
-        }
-        for row in cells[cells["condition"].isin(places)].to_dict("records")
-    ]
-    st.vega_lite_chart(severity_chart(rows, metric, title, style.looks, style.dashed, marks, domain))
-
-
-def domain_of(cells: pd.DataFrame) -> list[float]:
-    """Of all scores and intervals, inside what is possible."""
-    low, high = cells[["mean", "low"]].min(axis=None), cells[["mean", "high"]].max(axis=None)
-    bounds = metric_card(cells["metric"].iloc[0]).bounds if len(cells) else (0.0, 1.0)
-    room = 0.03 * (high - low)
-    return [max(bounds[0], low - room), min(bounds[1], high + room)] if high > low else list(bounds)
 
 
 def show_scores(cells: pd.DataFrame, metric: str, sweeps: Sequence[str], chosen: Sequence[str]) -> None:
@@ -202,7 +124,7 @@ def show_absence(cells: pd.DataFrame, suite: Suite, metric: str, chosen: Sequenc
             st.subheader("With modalities missing at random")
             conditions = suite.sweep(rates[0])
             domain = domain_of(cells[cells["condition"].isin(["clean", *(c.text for c in conditions)])])
-            draw_sweep(cells, conditions, metric, style, domain)
+            st.vega_lite_chart(sweep_chart(cells, conditions, metric, style, domain))
             st.caption("Each modality of each sample is absent at this rate; one always stays.")
     if conflict:
         st.subheader("With a modality that contradicts")
@@ -239,7 +161,9 @@ def show_moved(cells: pd.DataFrame, suite: Suite, metric: str, style: Style) -> 
                     places |= {c.text: sign * c.severity for c in suite.sweep(name)}
                     unit = suite.sweep(name)[0].unit
             marks = {at: "clean" if at == 0 else f"{at:+g}" for at in sorted(places.values())}
-            draw(cells, places, metric, f"{modality} later than the others ({unit})", style, marks, domain)
+            st.vega_lite_chart(
+                drawn(cells, places, metric, f"{modality} later than the others ({unit})", style, marks, domain)
+            )
     if any(name.endswith("/advance") for name in moved):
         st.caption("Left of clean the stream comes earlier than the others, right of it later.")
 
@@ -265,14 +189,6 @@ def show_undefined(why: pd.DataFrame) -> None:
     if len(table):
         with st.expander(f"Scores without a value, and why: {len(table)}"):
             st.dataframe(table, hide_index=True)
-
-
-def sweep_title(name: str) -> str:
-    """``audio/white_noise`` -> ``audio: white noise``."""
-    if name == "mean":
-        return "mean of all sweeps"
-    modality, _, corruption = name.partition("/")
-    return f"{modality}: {corruption.replace('_', ' ')}"
 
 
 main()
