@@ -25,6 +25,10 @@ def main() -> None:
     from streamlit.web.cli import main as streamlit
 
     from leaderboard import charts, clips, export, film, session  # noqa: F401
+    from protocols.papers import keys, paper
+
+    for key in keys():  # checked once, and kept
+        paper(key)
 
     # Known to Streamlit only once app.py has run: a shared link that opens first would get the pages without it.
     PagesManager.uses_pages_directory = False

@@ -12,6 +12,8 @@ st.navigation(
         st.Page("pages/contribution.py", title="Contribution", icon=":material/donut_small:"),
         st.Page("pages/attention.py", title="Attention", icon=":material/visibility:"),
         st.Page("pages/cost.py", title="Cost", icon=":material/speed:"),
+        st.Page("pages/protocol.py", title="Protocol", icon=":material/rule:"),
+        st.Page("pages/paper.py", title="Paper", icon=":material/article:"),
         st.Page("pages/review.py", title="Review", icon=":material/menu_book:"),
         st.Page("pages/download.py", title="Download", icon=":material/download:"),
         st.Page("pages/submit.py", title="Submit", icon=":material/upload:"),

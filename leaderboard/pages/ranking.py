@@ -1,16 +1,23 @@
 """Which methods lead under one protocol, and which of them the runs can tell apart."""
 
-from urllib.parse import urlencode
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
 
 import pandas as pd
 import streamlit as st
 
-from leaderboard import queries
+from leaderboard import published, queries
 from leaderboard.charts import ranking_chart
-from leaderboard.figures import interval_text, metric_title, ranks_text
-from leaderboard.session import choose, open_store, plain, require_protocols
+from leaderboard.figures import decimals, interval_text, metric_title, ranks_text
+from leaderboard.score_tables import height
+from leaderboard.separation import ALPHA, POWER, detectable, tie_groups
+from leaderboard.session import choose, choose_several, open_store, plain, require_protocols
+from protocols.metrics import metric as metric_card
 from protocols.spec import ProtocolSpec
 from protocols.tasks import TASKS
+
+FILTERS = {"Fusion stage": "stage", "Attention": "attention", "Modalities": "modalities"}  # -> column and address
+VERIFIED, PUBLISHED = "✓ verified", "“ published"
 
 
 def main() -> None:
@@ -30,50 +37,71 @@ def main() -> None:
     board = queries.ranking(engine, spec, metric, condition)
     if board.table.empty:
         st.info(f"No run has {plain(metric_title(metric))} under this condition. Choose another one above.")
+        show_absent(board)
+        return
+    rows = filtered(board.table.assign(group=tie_groups(board.table.to_dict("records"))))
+    if rows.empty:
+        st.info("No method is of this kind. Take a filter away.")
     else:
-        show_board(board, spec, metric)
+        show_board(board, rows, spec, metric)
+        values = queries.seeds(engine, spec, metric)
+        show_detectable(values[values["condition"] == condition], spec, metric)
         if len(conditions) > 1:
-            show_conditions(queries.cells(queries.seeds(engine, spec, metric)), board, metric, conditions)
+            show_conditions(queries.cells(values), rows, metric, conditions)
+    show_published(spec, metric)
     show_absent(board)
 
 
-def show_board(board: queries.Ranking, spec: ProtocolSpec, metric: str) -> None:
-    st.vega_lite_chart(ranking_chart(board.table, metric, board.majority, TASKS[spec.task].trivial_title))
-    rows = board.table.to_dict("records")
+def filtered(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the kinds that are chosen; ranks and groups stay those of the whole board."""
+    with st.expander("Filter by kind of method", expanded=any(map(st.query_params.get_all, FILTERS.values()))):
+        kinds = {column: sorted(set(table[column])) for column in FILTERS.values()}
+        places = st.columns(len(FILTERS))
+        for (label, column), place in zip(FILTERS.items(), places, strict=True):
+            if chosen := choose_several(label, kinds[column], (), column, place, placeholder="all"):
+                table = table[table[column].isin(chosen)]
+        st.caption("The address holds the choice, so that a view can be shared. Ranks stay those of the whole board.")
+    return table.reset_index(drop=True)
+
+
+def badge(row: dict, spec: ProtocolSpec) -> str:
+    wanted = len(spec.runs())
+    return f"{wanted - row['missing']} of {wanted} runs" if row["missing"] else VERIFIED
+
+
+def show_board(board: queries.Ranking, shown: pd.DataFrame, spec: ProtocolSpec, metric: str) -> None:
+    if len(shown) < len(board.table):
+        st.caption(f"Shown: {len(shown)} of {len(board.table)} methods.")
+    st.vega_lite_chart(ranking_chart(shown, metric, board.majority, TASKS[spec.task].trivial_title))
+    rows = shown.to_dict("records")
     score = metric_title(metric)
     table = pd.DataFrame(
         {
-            "Rank": board.table["best"],
+            "Rank": shown["best"],
             "Method": [f"method?{urlencode({'method': row['method'], 'protocol': spec.key})}" for row in rows],
-            score: board.table["mean"],
-            "n": board.table["n"],
-            "Kind": board.table["unimodal"].map({True: "unimodal", False: "fusion"}),
-            "Parameters": board.table["parameters"],
-            "Training": board.table["fit_seconds"],
-            "Failed runs": board.table["failed"],
+            score: shown["mean"],
+            "n": shown["n"],
+            "Tie group": shown["group"],
+            "Badge": [badge(row, spec) for row in rows],
+            "Kind": shown["unimodal"].map({True: "unimodal", False: "fusion"}),
+            "Parameters": shown["parameters"],
+            "Training": shown["fit_seconds"],
+            "Failed runs": shown["failed"],
         }
     )
     if not table["Failed runs"].any():
         table = table.drop(columns="Failed runs")
     # Styled, not formatted: the header still sorts by the number.
     ranks, scores = [ranks_text(row) for row in rows], [interval_text(row, metric) for row in rows]
-    styled = table.style.format({"Parameters": "{:,.0f}", "Training": "{:.1f} s"}, na_rep="–")
+    whole = {"Parameters": "{:,.0f}", "Training": "{:.1f} s", "Tie group": "{:.0f}"}
+    styled = table.style.format(whole, na_rep="–")
     for place, (rank, text) in enumerate(zip(ranks, scores, strict=True)):
         styled = styled.format(lambda _, text=rank: text, subset=pd.IndexSlice[[place], ["Rank"]])
         styled = styled.format(lambda _, text=text: text, subset=pd.IndexSlice[[place], [score]])
     method = st.column_config.LinkColumn("Method", display_text=r"method=([^&]*)")
-    st.dataframe(
-        styled,
-        hide_index=True,
-        column_config={"Method": method, "Rank": st.column_config.Column(width="small")},
-        height=38 + 35 * len(table),
-    )
-    runs = "folds" if spec.folds else "seeds"
-    st.caption(
-        f"Mean and 95% t interval over n {runs}. Ranks: a method is above another only where a paired t test over "
-        f"shared {runs} separates the two (Holm-corrected over all pairs, 5%); 1–3 means that ranks 1 to 3 are all "
-        "possible. Training: mean wall time of a run. Checkpoints are chosen on validation, never on test."
-    )
+    small = {name: st.column_config.Column(width="small") for name in ("Rank", "Tie group")}
+    st.dataframe(styled, hide_index=True, column_config={"Method": method} | small, height=38 + 35 * len(table))
+    show_legend(spec)
     if board.set_aside:
         st.warning(
             f"Completed runs set aside: {board.set_aside}. Their data, settings or code differ from those shown; "
@@ -81,19 +109,94 @@ def show_board(board: queries.Ranking, spec: ProtocolSpec, metric: str) -> None:
         )
 
 
-def show_conditions(cells: pd.DataFrame, board: queries.Ranking, metric: str, conditions: list[str]) -> None:
+def show_legend(spec: ProtocolSpec) -> None:
+    runs = "folds" if spec.folds else "seeds"
+    address = quote(spec.key)
+    st.caption(
+        f"Mean and 95% t interval over n {runs}, with as many digits as the interval supports. Ranks: a method is above"
+        f" another only where a paired t test over shared {runs} separates the two (Holm over all pairs, 5%); "
+        "1–3 means that ranks 1 to 3 are all possible. A tie group begins where every method above is certainly "
+        "better. Training: mean wall time of a run. Checkpoints are chosen on validation, never on test."
+    )
+    st.caption(
+        f"{VERIFIED}: all {len(spec.runs())} runs that the protocol asks for are there, run with one code and one "
+        "setting, and their records had the checksums of their manifests when they were read in. Otherwise the badge "
+        f"says how many are there. {PUBLISHED}: a number from a paper, not ours; it never ranks, and stands below."
+    )
+    st.markdown(f"[What this protocol is](protocol?protocol={address}) · [Compare methods](compare?protocol={address})")
+
+
+def show_detectable(values: pd.DataFrame, spec: ProtocolSpec, metric: str) -> None:
+    """The smallest difference that the board's runs would find."""
+    found = detectable(queries.by_unit(values))
+    runs = "folds" if spec.folds else "seeds"
+    if found is None:
+        st.caption(f"Smallest detectable difference: not known, for no two methods share three {runs}.")
+        return
+    st.markdown(
+        f"**Smallest detectable difference: {points_text(found.one, metric)}** between two methods named beforehand, "
+        f"{points_text(found.all, metric)} among all {found.pairs} pairs of this board."
+    )
+    st.caption(
+        f"A paired t test over {found.n} {runs} finds a true difference of this size with probability {POWER:.0%} at "
+        f"{ALPHA:.0%}, for methods whose runs scatter as those of the middle pair do. What is closer needs more {runs}."
+    )
+
+
+def points_text(value: float, metric: str) -> str:
+    """In percent points where the metric is a fraction."""
+    percent = metric_card(metric).unit == "fraction"
+    shown = 100 * value if percent else value
+    return f"{shown:.{decimals(shown)}f} " + ("percent points" if percent else metric_card(metric).unit)
+
+
+def show_conditions(cells: pd.DataFrame, shown: pd.DataFrame, metric: str, conditions: list[str]) -> None:
     st.subheader("Every condition")
     cells = cells.assign(text=[interval_text(row, metric) for row in cells.to_dict("records")])
     table = cells.pivot(index="method", columns="condition", values="text")
-    table = table.reindex(index=board.table["method"], columns=conditions).fillna("–")
+    table = table.reindex(index=shown["method"], columns=conditions).fillna("–")
     table.index.name = "Method"
     st.dataframe(table)
     st.caption(f"{metric_title(metric)}, mean ± half width of the 95% t interval.")
 
 
+def show_published(spec: ProtocolSpec, metric: str) -> None:
+    """Numbers of papers that are re-run on these data: a table of their own, never a column beside ours."""
+    rows = published_rows(spec.key, metric)
+    if not rows:
+        return
+    with st.expander(f"Published numbers on these data, which do not rank: {len(rows)}"):
+        table = pd.DataFrame(rows)
+        address = st.column_config.LinkColumn("Paper", display_text=r"paper=([^&]*)")
+        st.dataframe(table, hide_index=True, height=height(table, 14), column_config={"Paper": address})
+        st.caption(
+            f"{PUBLISHED}: as printed, by the paper's own rule for the epoch and its own settings, so not comparable "
+            "with the ranking. The verdict says whether re-running the paper's recipe gives its number again."
+        )
+
+
+@st.cache_data(show_spinner=False)
+def published_rows(protocol: str, metric: str) -> Sequence[dict[str, str]]:
+    return [
+        {
+            "Paper": f"paper?{urlencode({'paper': paper.key, 'table': table.id})}",
+            "Table": table.printed,
+            "Row": number.cell.row.heading,
+            "Column": published.column_title(number.cell.column),
+            "Printed": number.printed,
+            "Badge": PUBLISHED,
+            "Ours, by its recipe": number.ours or "–",
+            "Verdict": number.verdict or "not recomputed yet",
+        }
+        for paper, table, numbers in published.on_protocol(protocol)
+        for number in numbers
+        if number.cell.column.metric == metric
+    ]
+
+
 def show_absent(board: queries.Ranking) -> None:
     if len(board.absent):
-        with st.expander(f"Not on this board: {len(board.absent)}", expanded=board.table.empty):
+        with st.expander(f"Why not listed: {len(board.absent)} methods", expanded=board.table.empty):
             st.dataframe(
                 board.absent.rename(columns={"method": "Method", "reason": "Why"}),
                 hide_index=True,

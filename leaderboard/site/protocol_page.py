@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from leaderboard import queries
+from leaderboard import protocol_card, queries
 from leaderboard.figures import interval_text, metric_title, ranks_text, value_text
-from protocols.datasets import DATASETS, dataset
+from leaderboard.separation import tie_groups
 from protocols.spec import ProtocolSpec
 from protocols.tasks import TASKS
 
@@ -66,8 +66,8 @@ def told(engine: sa.Engine, spec: ProtocolSpec) -> Board:
     low, high = _domain(board)
     return Board(
         spec=spec,
-        facts=_facts(spec),
-        home=_home(spec),
+        facts=protocol_card.facts(spec),
+        home=protocol_card.home(spec),
         metric=metrics[0],
         condition=conditions[0],
         ranks=list(_ranks(board, metrics[0], low, high)),
@@ -80,30 +80,6 @@ def told(engine: sa.Engine, spec: ProtocolSpec) -> Board:
         set_aside=board.set_aside,
         openings=queries.openings(engine, key=spec.key).to_dict("records"),
     )
-
-
-def _facts(spec: ProtocolSpec) -> dict[str, str]:
-    # The protocol of somebody's own runs comes from a manifest, as it was written.
-    budget = spec.budget if isinstance(spec.budget, dict) else spec.budget.model_dump()
-    family = spec.dataset.partition("/")[0]
-    card = dataset(family).CARD if family in DATASETS else None
-    return {
-        "Data": f"{card.title}, {card.licence}" if card else spec.dataset,
-        "Answer": f"{spec.target} ({spec.task})",
-        "Input": ", ".join(f"{modality} as {form}" for modality, form in spec.inputs.items()),
-        "Split": spec.split + (f", {spec.folds} folds" if spec.folds else ""),
-        "Runs": f"one a fold, {spec.folds} folds" if spec.folds else f"{spec.seeds} seeds",
-        "Trained under": ", ".join(spec.training_conditions),
-        "Scored under": ", ".join(spec.conditions),
-        "Metrics": ", ".join(metric_title(name) for name in spec.metrics),
-        "Epoch chosen on": spec.select_on,
-        "Budget of every method": ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in budget.items()),
-    }
-
-
-def _home(spec: ProtocolSpec) -> str | None:
-    family = spec.dataset.partition("/")[0]
-    return dataset(family).CARD.home if family in DATASETS else None
 
 
 def _domain(board: queries.Ranking) -> tuple[float, float]:
@@ -119,12 +95,11 @@ def _ranks(board: queries.Ranking, metric: str, low: float, high: float):
     def at(value: float) -> float:
         return round(100 * (value - low) / (high - low), 2)
 
-    worst = 0
-    for row in board.table.to_dict("records"):
-        known = not pd.isna(row["best"])
-        # A line where everything above is certainly better: groups of methods that share ranks.
-        apart = bool(known and worst and row["best"] > worst)
-        worst = max(worst, int(row["worst"])) if known else worst
+    rows = board.table.to_dict("records")
+    groups = tie_groups(rows)
+    for row, group, above in zip(rows, groups, [None, *groups], strict=False):
+        # A line where everything above is certainly better.
+        apart = above is not None and group != above
         ends = [row["mean"] if pd.isna(row[end]) else row[end] for end in ("low", "high")]
         yield {
             "rank": ranks_text(row),

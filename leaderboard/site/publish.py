@@ -122,12 +122,22 @@ def _pages(
         pages.write("method.html", f"methods/{slug(name)}.html", title=told["title"], method=told)
     papers = sorted(map(paper, keys()), key=lambda paper: paper.short)
     for found in papers:
-        pages.write("paper.html", f"papers/{slug(found.key)}.html", title=found.title, paper=paper_page.told(found))
+        told = paper_page.told(found)
+        pages.write("paper.html", f"papers/{slug(found.key)}.html", title=found.title, paper=told)
+        _reports(told, place)
     home = overview.told(boards, [method_page.line(engine, name, boards) for name in ran], papers)
     every = {key: [_offer(*file) for file in found] for key, found in files.items()}
     pages.write("index.html", "index.html", title="Fuseboard", home=home)
     pages.write("downloads.html", "downloads.html", title="Downloads", offered=every, **overview.dictionaries())
     return pages.count
+
+
+def _reports(told: dict, place: Path) -> None:
+    """The files of each table's report."""
+    for table in told["tables"]:
+        for address, _ in table["files"]:
+            (place / address).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(table["report"] / Path(address).name, place / address)
 
 
 def _offer(level: str, format: str, file: Exported) -> dict:

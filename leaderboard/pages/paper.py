@@ -1,0 +1,143 @@
+"""One paper: its tables as printed, where each number was read, and what our runs say to it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
+import streamlit as st
+
+from leaderboard import published
+from leaderboard.published import Number
+from leaderboard.score_tables import height
+from leaderboard.session import choose, plain
+from leaderboard.site.paper_page import link
+from protocols.paper import STATES, Paper, Table
+from protocols.papers import keys, paper
+
+# Light enough for black text; the sign in the cell says the same.
+COLOURS = {"reproduced": "#CFE8F7", "not reproduced": "#FBDDC9", "inconclusive": "#EDEDED"}
+SELECTION = {"validation": "on validation", "test": "on the part that is scored", "unknown": "not said"}
+
+
+def main() -> None:
+    every = {key: paper(key) for key in keys()}
+    order = sorted(every, key=lambda key: (not reported(every[key]), every[key].short))
+    left, right = st.columns([3, 2])
+    found = every[choose("Paper", order, "paper", lambda key: paper_label(every[key]), left)]
+    tables = {table.id: table for table in found.tables}
+    table = tables[choose("Table", list(tables), "table", lambda name: table_label(found, tables[name]), right)]
+    show_paper(found)
+    numbers = published.numbers(found.key, table)
+    show_table(table, numbers)
+    place = published.report(found.key, table.id)
+    if place:
+        show_verdicts(numbers)
+        show_files(found, table, place)
+    show_needed(found, table, numbers, place)
+    with st.expander(f"Every number, who ran it and where it was read: {len(numbers)}"):
+        rows = published.every(numbers)
+        wide = {name: st.column_config.TextColumn(width="large") for name in ("Why", "Read at")}
+        st.dataframe(rows, hide_index=True, height=height(rows, 20), column_config=wide)
+
+
+def reported(found: Paper) -> list[str]:
+    """Tables with a report."""
+    return [table.id for table in found.tables if published.report(found.key, table.id)]
+
+
+def paper_label(found: Paper) -> str:
+    return f"{found.short}: {found.title}" + (" (recomputed)" if reported(found) else "")
+
+
+def table_label(found: Paper, table: Table) -> str:
+    return f"{table.printed}: {table.caption}" + (" (recomputed)" if table.id in reported(found) else "")
+
+
+def show_paper(found: Paper) -> None:
+    st.header(plain(found.title))
+    where = ", ".join(str(part) for part in (found.venue, found.year) if part)
+    st.markdown(plain(f"{', '.join(found.authors)}. {where}." if where else f"{', '.join(found.authors)}."))
+    address = link(found)
+    if address:
+        st.markdown(f"<{address}>")
+    counts = found.coverage()
+    told = ", ".join(f"{count} {STATES[state]}" for state, count in counts.items() if count)
+    st.caption(f"{sum(counts.values())} published numbers in {len(found.tables)} tables: {told}.")
+    if found.notes:
+        with st.expander(f"Notes on the paper: {len(found.notes)}"):
+            st.markdown("\n".join(f"- {plain(note)}" for note in found.notes))
+
+
+def show_table(table: Table, numbers: Sequence[Number]) -> None:
+    st.subheader(plain(f"{table.printed}: {table.caption}"))
+    facts = {
+        "Data": table.data,
+        "Split": table.split,
+        "Epoch chosen": SELECTION[table.selection],
+        "Read at": "; ".join(map(published.place, table.evidence)),
+        "Tolerance": f"{table.tolerance:g} in the unit of a column, where the paper prints no spread",
+    }
+    st.markdown("\n".join(f"- **{term}**: {plain(text)}" for term, text in facts.items() if text))
+    texts, verdicts = published.layout(table, numbers)
+    colours = verdicts.map(lambda verdict: f"background-color: {COLOURS[verdict]}; color: black" if verdict else "")
+    st.dataframe(texts.style.apply(lambda _: colours, axis=None), height=height(texts, 24))
+    if any(number.ours for number in numbers):
+        st.caption(
+            "Laid out as in the paper: published → ours, mean ± half width of the 95% t interval (runs), the epoch "
+            "chosen on validation. ✓ reproduced, ✗ not reproduced, ? inconclusive. Arrows say which way is better."
+        )
+    else:
+        st.caption("As printed; nothing here was measured by us. Arrows say which way is better.")
+    if table.notes:
+        st.markdown("\n".join(f"- {plain(note)}" for note in table.notes))
+
+
+def show_verdicts(numbers: Sequence[Number]) -> None:
+    st.subheader("Does it hold?")
+    judged = [number for number in numbers if number.ours]
+    counts = Counter(number.verdict for number in judged)
+    st.markdown("**" + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + "**")
+    lines = []
+    for number in judged:
+        cell = number.cell
+        test = f" Chosen on the test part, which leaks: {number.on_test}." if number.on_test else ""
+        finding = f" {number.finding}" if number.finding else ""
+        said = (
+            f"published {number.printed}, ours {number.ours}. {number.why[0].upper()}{number.why[1:]}.{test}{finding}"
+        )
+        sign = published.SIGNS.get(number.verdict, "–")
+        lines.append(f"- {sign} **{plain(f'{cell.row.heading}, {cell.column.title}')}**: {plain(said)}")
+    st.markdown("\n".join(lines))
+    st.caption(
+        "Reproduced: the interval of our mean lies inside the published number ± tolerance; not reproduced: outside; "
+        "inconclusive: it straddles an end. Rule and tolerance were fixed before the first run."
+    )
+
+
+def show_files(found: Paper, table: Table, place: Path) -> None:
+    told = published.manifest(place)
+    runs = ", ".join(f"[{plain(key)}](protocol?protocol={quote(key)})" for key in told["protocols"])
+    st.markdown(f"{len(told['runs'])} runs under {runs}; {told['test_openings']} openings of the test part. Again:")
+    st.code(told["command"], language=None, wrap_lines=True)
+    st.markdown("**The report**")
+    offered = [(file, *about) for file, about in published.FILES.items() if (place / file).is_file()]
+    columns = st.columns(3)
+    for index, (file, label, kind) in enumerate(offered):
+        content, name = (place / file).read_bytes(), f"{found.key}-{table.id}-{file}"
+        columns[index % 3].download_button(label, content, name, kind, on_click="ignore", width="stretch")
+
+
+def show_needed(found: Paper, table: Table, numbers: Sequence[Number], place: Path | None) -> None:
+    rows = published.needed(numbers)
+    if not rows:
+        return
+    st.subheader("The other numbers: what they would need" if place else "Not recomputed yet: what it would need")
+    told = pd.DataFrame(rows, columns=["What", "Numbers", "How, or why not"])
+    st.table(told.astype(str).map(plain).set_index("What"))
+    if place is None and any(number.cell.state in ("now", "data") for number in numbers):
+        st.code(f"fuseboard reproduce {found.key} --table {table.id}", language=None, wrap_lines=True)
+
+
+main()
