@@ -21,6 +21,10 @@ class RunError(RuntimeError):
     """A run that could not be finished for a reason outside the method: disk, lock, lost node."""
 
 
+class Busy(RunError):
+    """Another process is at work on the same run."""
+
+
 def completed(root: Path, experiment: Experiment) -> bool:
     """True if the bundle is there and the run did not fail."""
     manifest = root / experiment.folder / "manifest.json"
@@ -32,18 +36,13 @@ def workplace(root: Path, experiment: Experiment) -> Iterator[Path]:
     """The folder in which a run is under way: its checkpoint survives a kill, its lock does not.
 
     Raises:
-        RunError: if another process is at work on the same run, or the disk is full.
+        RunError: if another process is at work on the same run (`Busy`), or the disk is full.
     """
     folder = root / ".partial" / experiment.run
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(root / ".partial" / f"{experiment.run}.lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(f"another process is at work on run {experiment.run} in {root}; wait for it.") from None
+        with locked(root, experiment.run):
             yield folder
-            os.unlink(lock.name)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(root).free / 2**20
@@ -52,6 +51,23 @@ def workplace(root: Path, experiment: Experiment) -> Iterator[Path]:
                 "and run the same command again; it goes on from the last finished epoch."
             ) from None
         raise
+
+
+@contextmanager
+def locked(root: Path, run: str) -> Iterator[None]:
+    """No other process is at work on this run.
+
+    Raises:
+        Busy: if one is.
+    """
+    (root / ".partial").mkdir(parents=True, exist_ok=True)
+    with open(root / ".partial" / f"{run}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"another process is at work on run {run} in {root}; wait for it.") from None
+        yield
+        os.unlink(lock.name)
 
 
 def publish(folder: Path, root: Path, experiment: Experiment, manifest: dict) -> Path:

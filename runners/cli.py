@@ -11,7 +11,7 @@ from runners.bench_cli import bench
 from runners.blend_cli import blend
 from runners.downloads_cli import export, publish, verify
 from runners.evaluate_cli import evaluate, measure_all
-from runners.indexing import fill
+from runners.indexing import PATIENCE, fill
 from runners.indexing import ingest as index
 from runners.options import (
     FAILED,
@@ -23,6 +23,7 @@ from runners.options import (
     Cluster,
     DatabaseUrl,
     DataRoot,
+    Gpus,
     Json,
     TrackingUrl,
 )
@@ -31,6 +32,7 @@ from runners.papers_cli import papers
 from runners.reproduce_cli import reproduce
 from runners.review_cli import review
 from runners.submit_cli import new, schema, submissions, submit, try_, validate
+from runners.tune_cli import tune
 from runners.worker_cli import worker
 
 app = typer.Typer(
@@ -43,6 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(data_cli.app, name="data")
 app.add_typer(weights_cli.app, name="weights")
+app.command()(tune)
 app.command()(evaluate)
 app.command()(bench)
 app.command()(blend)
@@ -205,6 +208,7 @@ def run(
     protocol: Annotated[str, typer.Option(help="name@version, or a YAML file of your own.")],
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds; the protocol's own number when not given.")] = None,
     backend: Backend = "serial",
+    gpus: Gpus = None,
     evaluate: Annotated[bool, typer.Option(help="Measure every finished run by the protocol's suite too.")] = True,
     data_root: DataRoot = None,
     cache_root: CacheRoot = None,
@@ -225,10 +229,11 @@ def run(
 
     found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
     spec, chosen = load(protocol), _specs(methods)
+    from runners.cluster import device
     from runners.console import each
     from runners.trial import plan
 
-    experiments, skipped = plan(chosen, spec, found, seeds=seeds, progress=each)
+    experiments, skipped = plan(chosen, spec, found, seeds=seeds, device=device(backend, gpus), progress=each)
     if spec.folds and seeds:
         say(f"{spec.key} has {spec.folds} folds, each run once; --seeds changes nothing.")
     for name, reason in skipped.items():
@@ -236,12 +241,12 @@ def run(
     if not experiments:
         say(f"Error: none of these methods can run under {spec.key}.")
         raise typer.Exit(WRONG_INPUT)
-    outcomes = _execute(experiments, found, backend)
+    outcomes = _execute(experiments, found, backend, gpus)
     failed = [o for o in outcomes if o["status"] != "completed"]
-    refused = _evaluate_finished(outcomes, spec, found, backend) if evaluate else []
+    refused = _evaluate_finished(outcomes, spec, found, backend, gpus) if evaluate else []
     if json:
         print_rows(outcomes, True)
-    index(found, [found.bundle_root])
+    index(found, [found.bundle_root], patience=PATIENCE)
     if not json:
         _board(found, spec.key, None, None, False)
     if failed:
@@ -252,7 +257,7 @@ def run(
         raise typer.Exit(FAILED)
 
 
-def _evaluate_finished(outcomes: list[dict], spec, found, backend: str) -> list[dict]:
+def _evaluate_finished(outcomes: list[dict], spec, found, backend: str, gpus: float | None) -> list[dict]:
     """Measure the runs that are there and were not measured; gives back those that could not be."""
     from protocols.suite import suites
     from runners.evaluate import evaluated
@@ -261,7 +266,7 @@ def _evaluate_finished(outcomes: list[dict], spec, found, backend: str) -> list[
         return []
     folders = [Path(o["bundle"]) for o in outcomes if o["status"] == "completed"]
     waiting = [folder for folder in folders if not evaluated(folder, suites()[spec.key])]
-    return [row for row in measure_all(waiting, found, backend) if row["reason"]]
+    return [row for row in measure_all(waiting, found, backend, gpus) if row["reason"]]
 
 
 def _specs(names: list[str]) -> list:
@@ -270,7 +275,7 @@ def _specs(names: list[str]) -> list:
     return list(entries().values()) if names == ["all"] else [load(name) for name in names]
 
 
-def _execute(experiments: list, found, backend: str) -> list[dict]:
+def _execute(experiments: list, found, backend: str, gpus: float | None) -> list[dict]:
     """Do the runs, draw them, and tell what became of each."""
     import json as _json
 
@@ -279,7 +284,7 @@ def _execute(experiments: list, found, backend: str) -> list[dict]:
 
     rows = []
     with run_progress(experiments) as progress:
-        for outcome in execute(experiments, found, backend, progress.epoch):
+        for outcome in execute(experiments, found, backend, progress.epoch, gpus):
             row = {"run": outcome.experiment.run, "method": outcome.experiment.method.name}
             row |= {"split": outcome.experiment.split, "seed": outcome.experiment.seed}
             if outcome.place is None:
@@ -310,7 +315,7 @@ def ingest(
     from runners.settings import Settings
 
     found = Settings.resolve(bundle_root=bundle_root, database_url=database_url)
-    done = index(found, [records_root(), found.bundle_root], rebuild=rebuild)
+    done = index(found, [records_root(), found.bundle_root], rebuild=rebuild, patience=PATIENCE)
     if json:
         from dataclasses import asdict
 

@@ -2,20 +2,24 @@
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runners import bundle
-from runners.experiment import Experiment
-from runners.settings import Settings
+from runners.experiment import Experiment, numeric_code
+from runners.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
 BACKENDS = ("serial", "ray")
+PAUSES = (1.0, 5.0, 20.0)  # seconds before a lost task is sent out again; after the last one it is given up
+LOOK = 30.0  # seconds between two looks at whether the cluster has a node left that can work
 OnEpoch = Callable[[Experiment, int], None]
 Result = tuple[Path | None, str | None]  # what was written, or the error that prevented it
 Work = Callable[[Any, Settings], Result]
@@ -30,51 +34,73 @@ class Outcome:
     error: str | None = None
 
 
-def execute(experiments: list[Experiment], settings: Settings, backend: str, on_epoch: OnEpoch) -> Iterator[Outcome]:
+def device(backend: str, gpus: float | None) -> str:
+    """Where runs will be trained, "cpu" or "cuda"; the run id holds it.
+
+    Args:
+        gpus: share of a GPU that each Ray task gets; None leaves it to this machine, a whole one where it has some.
+
+    Raises:
+        SettingsError: for a share without Ray.
+    """
+    if gpus is None:
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if backend != "ray":
+        raise SettingsError("--gpus is the share of each Ray task; it needs --backend ray.")
+    return "cuda" if gpus else "cpu"
+
+
+def execute(
+    experiments: list[Experiment], settings: Settings, backend: str, on_epoch: OnEpoch, gpus: float | None = None
+) -> Iterator[Outcome]:
     """Do every run that has no bundle yet; yield each as it ends, those that were there first.
 
     Args:
         backend: "serial" or "ray".
         on_epoch: called with a run and the epoch that it finished.
+        gpus: share of a GPU for each Ray task, if the runs are for GPUs; a whole one by default.
 
     Raises:
         ValueError: for an unknown backend.
+        RunError: if the cluster does not answer, or has no GPU and should.
     """
     if backend not in BACKENDS:
         raise ValueError(f"no backend {backend!r}; known: {', '.join(BACKENDS)}.")
+    from runners.tracking import catch_up
+
     waiting = []
     for experiment in experiments:
         if bundle.completed(settings.bundle_root, experiment):
             yield Outcome(experiment, settings.bundle_root / experiment.folder)
         else:
             waiting.append(experiment)
-    if not waiting:
-        return
     if backend == "serial":
         yield from _serial(waiting, settings, on_epoch)
-        return
-
-    def reached() -> None:
-        for experiment in waiting:
-            if epoch := _epoch_reached(settings.bundle_root, experiment):
-                on_epoch(experiment, epoch)
-
-    for experiment, (place, error) in _ray(_run, waiting, settings, reached):
-        yield Outcome(experiment, place, error)
+    elif waiting:
+        share = (gpus or 1.0) if waiting[0].device == "cuda" else 0.0
+        yield from _remote(waiting, settings, on_epoch, share)
+    catch_up(settings.tracking_url, settings.bundle_root)
 
 
-def measure(folders: list[Path], settings: Settings, backend: str) -> Iterator[tuple[Path, str | None]]:
+def measure(
+    folders: list[Path], settings: Settings, backend: str, gpus: float | None = None
+) -> Iterator[tuple[Path, str | None]]:
     """Evaluate finished runs; yield each bundle's folder as it ends, with the reason if it could not be.
 
     Args:
         backend: "serial" or "ray".
+        gpus: share of a GPU for each Ray task.
     """
     if backend == "serial":
         for folder in folders:
             yield folder, _evaluate(folder, settings)[1]
     elif folders:
-        for folder, (_, error) in _ray(_evaluate, folders, settings, lambda: None):
-            yield folder, error
+        share = float(device(backend, gpus) == "cuda") if gpus is None else gpus
+        with joined(settings.cluster) as ray:
+            for folder, (_, error) in _Tasks(ray, _evaluate, folders, settings, share).ended():
+                yield folder, error
 
 
 def _serial(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch) -> Iterator[Outcome]:
@@ -88,36 +114,47 @@ def _serial(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch
             yield Outcome(experiment, None, str(error))
 
 
-def _ray(work: Work, items: list, settings: Settings, meanwhile: Callable[[], None]) -> Iterator[tuple[Any, Result]]:
-    """One remote task for each item; a lost worker costs the work since the last checkpoint.
+def _remote(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch, gpus: float) -> Iterator[Outcome]:
+    """One task a run. The bundle root tells how far each is, and whether its bundle has come back."""
+    root = settings.bundle_root
+
+    def reached() -> None:
+        for experiment in experiments:
+            if epoch := _epoch_reached(root, experiment):
+                on_epoch(experiment, epoch)
+
+    with joined(settings.cluster, settings.tracking_url) as ray:
+        for experiment, (place, error) in _Tasks(ray, _run, experiments, settings, gpus, reached).ended():
+            if place is not None and not (place / "manifest.json").is_file():
+                place, error = None, f"its bundle is not in {root} here: every node must see one bundle root."
+            yield Outcome(experiment, place, error)
+
+
+@contextmanager
+def joined(cluster: str, tracking_url: str = "off") -> Iterator[Any]:
+    """Ray, joined or started, and left at the end unless it was there before.
 
     Args:
-        meanwhile: called about once a second.
+        cluster: "local", "auto" or an address.
+        tracking_url: of an MLflow store whose tables are made meanwhile; which takes as long as starting Ray does, and
+            workers must not do it side by side.
+
+    Raises:
+        RunError: if no cluster answers there.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if settings.cluster == "local":  # loopback only, so nothing needs a token
+    if cluster == "local":  # loopback only, so nothing needs a token
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     import ray
 
     started = not ray.is_initialized()
-    # Workers must not make MLflow's tables side by side; making them takes as long as starting Ray does.
     with ThreadPoolExecutor(1) as beside:
-        tables = beside.submit(_make_tables, settings.tracking_url)
+        tables = beside.submit(_make_tables, tracking_url)
         if started:
-            _connect(settings.cluster)
+            _connect(cluster)
         tables.result()
     try:
-        task = ray.remote(num_cpus=1, max_retries=3)(work)
-        running = {task.remote(item, settings): item for item in items}
-        while running:
-            done, _ = ray.wait(list(running), timeout=1.0)
-            for reference in done:
-                item = running.pop(reference)
-                try:
-                    yield item, ray.get(reference)
-                except ray.exceptions.RayError as error:
-                    yield item, (None, f"{type(error).__name__}: {error}")
-            meanwhile()
+        yield ray
     finally:
         if started:
             ray.shutdown()
@@ -127,17 +164,140 @@ def _connect(cluster: str) -> None:
     """Join a cluster, or start one on this machine that only this machine reaches."""
     import ray
 
-    if cluster != "local":
-        ray.init(address=cluster, log_to_driver=False, logging_level="ERROR")
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    if cluster == "local":
+        only_here = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        ray.init(num_cpus=os.cpu_count(), object_store_memory=100 * 2**20, **only_here, **quiet)
         return
-    ray.init(
-        num_cpus=os.cpu_count(),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=100 * 2**20,
-        _node_ip_address="127.0.0.1",
-    )
+    try:
+        ray.init(address=cluster, **quiet)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise bundle.RunError(
+            f"No Ray cluster answers at {cluster!r}: {' '.join(str(error).split())} Start one with 'ray start --head', "
+            "join it with 'ray start --address=...' on this machine, too, and say --cluster auto; or leave --cluster "
+            "out for one on this machine alone. Every node and driver needs the same RAY_AUTH_MODE and RAY_AUTH_TOKEN."
+        ) from None
+
+
+def check_gpus(ray, gpus: float) -> None:
+    """Refuse what would wait for ever.
+
+    Raises:
+        RunError: if GPUs are asked for and the cluster has none.
+    """
+    if gpus and ray.cluster_resources().get("GPU", 0) < gpus:
+        raise bundle.RunError(
+            f"Each run asks for {gpus:g} of a GPU, and the cluster has none. Say --gpus 0, or join a node that has one."
+        )
+
+
+@dataclass(frozen=True)
+class _Try:
+    """One attempt at an item; ``avoid`` are ids of nodes whose memory ran out under it."""
+
+    item: Any
+    number: int = 1
+    avoid: frozenset[str] = frozenset()
+
+
+class _Tasks:
+    """One remote task for each item. One whose worker or node is lost is sent out again, and the log says so.
+
+    Ray would do that by itself, but without a word, and for ever where memory runs out.
+
+    Args:
+        gpus: share of a GPU for each.
+        meanwhile: called about once a second.
+    """
+
+    def __init__(
+        self,
+        ray,
+        work: Work,
+        items: list,
+        settings: Settings,
+        gpus: float,
+        meanwhile: Callable[[], None] = lambda: None,
+    ):
+        check_gpus(ray, gpus)
+        self._ray, self._settings, self._meanwhile = ray, settings, meanwhile
+        self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(work)
+        self._running: dict[Any, _Try] = {}
+        self._due: list[tuple[float, _Try]] = [(0.0, _Try(item)) for item in items]
+        self._look, self._worked = 0.0, True
+
+    def ended(self) -> Iterator[tuple[Any, Result]]:
+        """Each item with what became of it, as it ends. Leaving early cancels what runs; checkpoints stay."""
+        try:
+            while self._running or self._due:
+                self._send()
+                for reference in self._done():
+                    attempt = self._running.pop(reference)
+                    if result := self._result(reference, attempt):
+                        yield attempt.item, result
+                self._meanwhile()
+        finally:
+            for reference in self._running:
+                self._ray.cancel(reference, force=True)
+
+    def _done(self) -> list:
+        """What has ended within the next second, in which something always may."""
+        if self._running:
+            return self._ray.wait(list(self._running), timeout=1.0)[0]
+        time.sleep(0.5)  # until a lost task is sent out again
+        return []
+
+    def _send(self) -> None:
+        now = time.monotonic()
+        for due, attempt in self._due:
+            if due <= now:
+                options = {"label_selector": elsewhere} if (elsewhere := self._elsewhere(attempt.avoid)) else {}
+                self._running[self._task.options(**options).remote(attempt.item, self._settings)] = attempt
+        self._due = [(due, attempt) for due, attempt in self._due if due > now]
+        if now > self._look:
+            self._look = now + LOOK
+            works = self._ray.cluster_resources().get("CPU", 0) >= 1
+            if self._worked and not works:
+                log.warning("the cluster has no node that can work; waiting for one.")
+            self._worked = works
+
+    def _elsewhere(self, avoid: frozenset[str]) -> dict[str, str]:
+        """Any other node, if there is one that can work."""
+        others = [n for n in self._ray.nodes() if n["Alive"] and n["Resources"].get("CPU") and n["NodeID"] not in avoid]
+        return {"ray.io/node-id": f"!in({','.join(sorted(avoid))})"} if avoid and others else {}
+
+    def _result(self, reference, attempt: _Try) -> Result | None:
+        """None if the task was lost and will be sent out again."""
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(reference)
+        except errors.OutOfMemoryError as error:
+            named = re.search(r"\bID: ([0-9a-f]{40,})", str(error))
+            full = attempt.avoid | ({named.group(1)} if named else set())
+            return self._lost(attempt, "the memory of its node ran out", full)
+        except errors.NodeDiedError:
+            return self._lost(attempt, "its node was lost", attempt.avoid)
+        except errors.WorkerCrashedError:
+            return self._lost(attempt, "its worker died, of a crash or for want of memory", attempt.avoid)
+        except errors.RayError as error:
+            return None, f"{type(error).__name__}: {error}"
+
+    def _lost(self, attempt: _Try, why: str, avoid: frozenset[str]) -> Result | None:
+        if attempt.number > len(PAUSES):
+            return None, f"{why} in attempt {attempt.number}, the last one. Its checkpoint stays."
+        pause = PAUSES[attempt.number - 1]
+        self._due.append((time.monotonic() + pause, _Try(attempt.item, attempt.number + 1, avoid)))
+        log.warning(
+            "%s: %s; attempt %d of %d goes on from its checkpoint.",
+            *(_named(attempt.item), why, attempt.number + 1, len(PAUSES) + 1),
+        )
+        return None
+
+
+def _named(item: Experiment | Path) -> str:
+    if isinstance(item, Experiment):
+        return f"{item.method.name} {item.split} seed {item.seed}"
+    return f"{item.parent.name} {item.name}"
 
 
 def _make_tables(url: str) -> None:
@@ -153,18 +313,44 @@ def _make_tables(url: str) -> None:
 
 def _run(experiment: Experiment, settings: Settings) -> Result:
     """Runs in a worker."""
+    from protocols.examples import DataError
     from runners.trial import run_trial
 
     reached = _reached_file(settings.bundle_root, experiment)
     deadline = time.monotonic() + 60
     while True:
         try:
+            if other := _other_than_planned(experiment, settings):
+                return None, other
             return run_trial(experiment, settings, lambda row: reached.write_text(str(int(row["epoch"])))), None
-        except bundle.RunError as error:
+        except bundle.Busy as error:
             # After a retry the lost worker may hold the lock for a moment longer.
-            if "another process" not in str(error) or time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 return None, str(error)
-            time.sleep(2)
+            time.sleep(1)
+        except (bundle.RunError, DataError) as error:
+            return None, str(error)
+
+
+def _other_than_planned(experiment: Experiment, settings: Settings) -> str | None:
+    """Why this node cannot do a run: the run id was made of other data or other code than it has."""
+    import socket
+
+    from runners.trial import divided, feature_modules
+
+    spec = experiment.protocol
+    examples, _ = divided(spec.model_dump_json(), experiment.fold, settings.data_root, settings.cache_root)
+    if examples.fingerprint != experiment.fingerprint:
+        return (
+            f"node {socket.gethostname()} has other data of {spec.dataset} in {settings.data_root} than the machine "
+            "that planned the run. Bring the same files to every node, or share one folder."
+        )
+    if numeric_code(experiment.method, spec, feature_modules(examples)) != experiment.code:
+        return (
+            f"node {socket.gethostname()} has other code than the machine that planned the run. Install the same "
+            "version on every node, and call the command again if the code was edited meanwhile."
+        )
+    return None
 
 
 def _evaluate(folder: Path, settings: Settings) -> Result:

@@ -1,6 +1,7 @@
 """What a person sees of work in progress: bars on a terminal, plain lines elsewhere."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,7 @@ from runners.cluster import Outcome
 from runners.experiment import Experiment
 
 errors = Console(stderr=True)
+EVERY = 60.0  # seconds between two lines about work in progress, where no bar can be drawn
 
 
 class Bars(Progress):
@@ -96,6 +98,7 @@ class RunProgress:
         self._epochs = {e.run: e.protocol.budget.epochs for e in experiments}
         self._bar = progress.add_task("epochs", total=sum(self._epochs.values()))
         self._done = 0
+        self._began = self._told = time.monotonic()
 
     def epoch(self, experiment: Experiment, epoch: int) -> None:
         """A run has finished an epoch."""
@@ -118,6 +121,12 @@ class RunProgress:
     def _advance(self, run: str, epoch: int) -> None:
         self._progress.advance(self._bar, max(0, epoch - self._reached.get(run, 0)))
         self._reached[run] = max(epoch, self._reached.get(run, 0))
+        now = time.monotonic()
+        if not errors.is_terminal and now - self._told > EVERY:
+            self._told = now
+            done, total = sum(self._reached.values()), sum(self._epochs.values())
+            left = (now - self._began) / done * (total - done) / 60
+            self.say(f"{done} of {total} epochs, about {left:.0f} min left")
 
 
 @contextmanager

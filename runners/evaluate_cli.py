@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from runners.indexing import ingest
-from runners.options import FAILED, Backend, BundleRoot, CacheRoot, Cluster, DatabaseUrl, DataRoot, Json
+from runners.indexing import PATIENCE, ingest
+from runners.options import FAILED, Backend, BundleRoot, CacheRoot, Cluster, DatabaseUrl, DataRoot, Gpus, Json
 from runners.output import print_rows, say
 
 
@@ -18,6 +18,7 @@ def evaluate(
         typer.Option(help="Only print the scores under this condition of the suite; may be given again."),
     ] = None,
     backend: Backend = "serial",
+    gpus: Gpus = None,
     data_root: DataRoot = None,
     cache_root: CacheRoot = None,
     bundle_root: BundleRoot = None,
@@ -43,10 +44,10 @@ def evaluate(
     if condition:
         print_rows([row for folder in folders for row in scores_under(folder, tuple(condition), found)], json)
         return
-    outcomes = measure_all(folders, found, backend)
+    outcomes = measure_all(folders, found, backend, gpus)
     if json:
         print_rows(outcomes, True)
-    ingest(found, [found.bundle_root])
+    ingest(found, [found.bundle_root], patience=PATIENCE)
     refused = [row for row in outcomes if row["reason"]]
     if not json:
         print(f"{len(outcomes) - len(refused)} runs evaluated. See them: fuseboard serve")
@@ -55,14 +56,14 @@ def evaluate(
         raise typer.Exit(FAILED)
 
 
-def measure_all(folders: list[Path], found, backend: str) -> list[dict]:
+def measure_all(folders: list[Path], found, backend: str, gpus: float | None = None) -> list[dict]:
     """Evaluate finished runs, draw them, and tell what became of each."""
     from runners.cluster import measure
     from runners.console import done_of
 
     rows = []
     with done_of(len(folders), "evaluating") as done:
-        for folder, error in measure(folders, found, backend):
+        for folder, error in measure(folders, found, backend, gpus):
             rows.append({"run": folder.name, "method": folder.parent.name, "reason": error})
             done(f"{folder.parent.name} {folder.name}: {error or 'evaluated'}")
     return rows

@@ -26,6 +26,10 @@ def _known(backend: str) -> str:
 
 
 Backend = Annotated[str, typer.Option(help="serial, or ray: one task a run, on all cores.", callback=_known)]
+Gpus = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Share of a GPU for each Ray task, e.g. 0.25; a whole one where there are some."),
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
 
 

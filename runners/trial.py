@@ -94,9 +94,13 @@ def plan(
     settings: Settings,
     *,
     seeds: int | None = None,
+    device: str | None = None,
     progress: Progress = silent,
 ) -> tuple[list[Experiment], dict[str, str]]:
     """The runs of some methods under a protocol, and the methods that cannot take part, with the reason.
+
+    Args:
+        device: "cpu" or "cuda"; what this machine has if not given.
 
     Raises:
         DataError: if the data or the split are not what they should be.
@@ -114,7 +118,7 @@ def plan(
         "protocol": spec,
         "fingerprint": examples.fingerprint,
         "division": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "device": device or ("cuda" if torch.cuda.is_available() else "cpu"),
     }
     widths, sizes = {m: stream.width for m, stream in examples.streams.items()}, {}
     for method in taking:
@@ -123,13 +127,18 @@ def plan(
         except ValueError as error:
             raise SpecError(f"{method.name}: {error}") from None
     taking.sort(key=lambda method: -sizes[method.name])  # the longest first, so that parallel workers end together
-    features = {stream.features.__module__ for stream in examples.streams.values()}
+    features = feature_modules(examples)
     experiments = [
         Experiment(method=method, seed=seed, fold=fold, code=numeric_code(method, spec, features), **shared)
         for method in taking
         for seed, fold in runs
     ]
     return experiments, skipped
+
+
+def feature_modules(examples: Examples) -> set[str]:
+    """Where the functions stand that turn raw rows into features."""
+    return {stream.features.__module__ for stream in examples.streams.values()}
 
 
 def _taking(methods: list[MethodSpec], spec: ProtocolSpec, aligned: bool) -> tuple[list[MethodSpec], dict[str, str]]:
@@ -213,9 +222,8 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
         parameters = _parameters(model)
         seconds["load"] = time.perf_counter() - started
 
-        tracking = tracker(settings.tracking_url)
-        name = f"{experiment.method.name} {spec.key} {experiment.split} seed {experiment.seed}"
-        tracking.start(experiment.run, name, {**experiment.method.settings, **spec.budget.model_dump()})
+        tracking = tracker(settings.tracking_url, root)
+        tracking.start(describe(experiment))
 
         watched = _test_selection(model, division, modalities, experiment, root, folder) if spec.leaks else None
 
@@ -244,7 +252,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
         reason, state, streams = None, State(), []
         started = time.perf_counter()
         try:
-            state = _fit(model, division, modalities, experiment, folder / CHECKPOINT, after_epoch)
+            state = fitted(model, division, modalities, experiment, folder / CHECKPOINT, after_epoch)
             seconds["fit"] = sum(row["seconds"] for row in state.history)
             started = time.perf_counter()
             test = division.open_test(lambda: bundle.write_opening(root, experiment))
@@ -279,16 +287,12 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             "created": bundle.now(),
         }
         place = bundle.publish(ready, root, experiment, manifest)
-        tracking.end(
-            state.history,
-            {f"test/{r.condition}/{r.metric}": r.value for r in records if r.metric in spec.metrics},
-            manifest["status"],
-        )
+        tracking.end(place)
         shutil.rmtree(folder)
         return place
 
 
-def _fit(model, division: Division, modalities, experiment: Experiment, checkpoint: Path, on_epoch) -> State:
+def fitted(model, division: Division, modalities, experiment: Experiment, checkpoint: Path, on_epoch) -> State:
     """fit() with the batches of this run: the order comes from (seed, epoch), the noise from the epoch alone."""
     spec, size = experiment.protocol, experiment.protocol.budget.batch_size
     primary = spec.metrics[0]
@@ -334,7 +338,9 @@ def _test_selection(model, division: Division, modalities, experiment: Experimen
     return SelectionOnTest(folder, folder / CHECKPOINT, model, score)
 
 
-def _evaluate(model, test: Part, modalities, experiment: Experiment, ready: Path) -> tuple[list[Record], list[dict[str, str]]]:
+def _evaluate(
+    model, test: Part, modalities, experiment: Experiment, ready: Path
+) -> tuple[list[Record], list[dict[str, str]]]:
     """Records of the test part, and the reason for each metric without one; writes the predictions."""
     import pyarrow as pa
     from pyarrow import parquet

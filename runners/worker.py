@@ -31,9 +31,10 @@ from leaderboard.store import StoreError
 from protocols.spec import ProtocolSpec
 from protocols.suite import suites
 from runners.bundle import RunError, completed
-from runners.cluster import Outcome, execute, measure
+from runners.cluster import Outcome, device, execute, measure
 from runners.evaluate import evaluated
 from runners.experiment import ROOT, Experiment
+from runners.indexing import patiently
 from runners.output import say
 from runners.settings import SETTINGS, Settings
 from runners.trial import plan
@@ -67,11 +68,13 @@ class Options:
         backend: of `runners.cluster`.
         drain: whether to end when no submission waits.
         lease: seconds of silence after which a worker counts as dead; heartbeats are four times as frequent.
+        gpus: share of a GPU for each Ray task; see `runners.cluster.device`.
     """
 
     backend: str
     drain: bool
     lease: float
+    gpus: float | None = None
 
 
 def work(settings: Settings, options: Options) -> None:
@@ -145,7 +148,7 @@ def _run(engine: sa.Engine, claim: Claim, settings: Settings, options: Options, 
         RunError: if this machine cannot do it.
         ClaimLost: if the submission is no longer this worker's.
     """
-    experiments = _planned(claim, settings)
+    experiments = _planned(claim, settings, options)
     count = len(experiments)
     finished = sum(completed(settings.bundle_root, e) for e in experiments)
     _patiently(lambda: claims.plan(engine, claim, [e.run for e in experiments], finished))
@@ -155,7 +158,7 @@ def _run(engine: sa.Engine, claim: Claim, settings: Settings, options: Options, 
     def on_epoch(experiment: Experiment, epoch: int) -> None:
         told.add(f"{experiment.split} seed {experiment.seed}: epoch {epoch} of {experiment.protocol.budget.epochs}")
 
-    for outcome in execute(experiments, settings, options.backend, on_epoch):
+    for outcome in execute(experiments, settings, options.backend, on_epoch, options.gpus):
         said = _ended(outcome)
         told.add(said)
         folders.append(outcome.place)
@@ -171,12 +174,13 @@ def _run(engine: sa.Engine, claim: Claim, settings: Settings, options: Options, 
     return summary
 
 
-def _planned(claim: Claim, settings: Settings) -> list[Experiment]:
+def _planned(claim: Claim, settings: Settings, options: Options) -> list[Experiment]:
     spec, problems = read(claim.spec)
     if spec is None:
         raise Unfit("; ".join(map(str, problems)))
     try:
-        experiments, skipped = plan([spec], ProtocolSpec.model_validate_json(claim.protocol_spec), settings)
+        protocol = ProtocolSpec.model_validate_json(claim.protocol_spec)
+        experiments, skipped = plan([spec], protocol, settings, device=device(options.backend, options.gpus))
     except SpecError as error:
         raise Unfit(str(error)) from None
     if skipped:
@@ -206,7 +210,7 @@ def _measured(folders: list[Path], protocol: ProtocolSpec, settings: Settings, o
     if suite is None:
         return ""
     waiting = [folder for folder in folders if not evaluated(folder, suite)]
-    for folder, error in measure(waiting, settings, options.backend):
+    for folder, error in measure(waiting, settings, options.backend, options.gpus):
         if error:
             raise RunError(f"{folder.name} was not measured: {error}")
         told.add(f"{folder.name} is measured")
@@ -342,19 +346,4 @@ def _heartbeat(engine: sa.Engine, claim: Claim, every: float, signals: Signals) 
 
 
 def _patiently(call: Callable[[], Answer], patience: float = PATIENCE) -> Answer:
-    """Call again while the database is away.
-
-    Raises:
-        StoreError: after so many seconds.
-    """
-    deadline, pause = time.monotonic() + patience, 0.5
-    while True:
-        try:
-            return call()
-        except StoreError as error:
-            if time.monotonic() + pause > deadline:
-                raise
-            if pause == 0.5:
-                say(f"The database does not answer; trying again. {error}")
-            time.sleep(pause)
-            pause = min(2 * pause, 10.0)
+    return patiently(call, patience)

@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from runners.options import Backend, BundleRoot, CacheRoot, Cluster, DatabaseUrl, DataRoot, TrackingUrl
+from runners.options import Backend, BundleRoot, CacheRoot, Cluster, DatabaseUrl, DataRoot, Gpus, TrackingUrl
 
 
 def worker(
     backend: Backend = "serial",
+    gpus: Gpus = None,
     drain: Annotated[bool, typer.Option("--drain", help="End when no submission waits.")] = False,
     lease: Annotated[float, typer.Option(min=1, help="Seconds of silence after which a worker counts as dead.")] = 60,
     data_root: DataRoot = None,
@@ -28,4 +29,4 @@ def worker(
     found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
     from runners.worker import Options, work
 
-    work(found, Options(backend, drain, lease))
+    work(found, Options(backend, drain, lease, gpus))

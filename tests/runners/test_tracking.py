@@ -1,11 +1,33 @@
+"""MLflow hears of every run once: on a file, and on a real server that goes away and comes back."""
+
 import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 
-from runners.tracking import EXPERIMENT, RUN_TAG, MlflowTracker, NullTracker, tracker
+from protocols.record import read_jsonl
+from protocols.spec import load as load_protocol
+from runners import tracking, trial
+from runners.cluster import execute
+from runners.experiment import describe
+from runners.tracking import EXPERIMENT, OWED, RUN_TAG, MlflowTracker, NullTracker, catch_up, learning_rows, tracker
+from zoo.spec import load as load_method
 
-ROWS = [{"epoch": e, "train_loss": 1 / e, "validation_loss": 2 / e, "seconds": 0.1} for e in (1, 2, 3)]
+
+@pytest.fixture
+def planned(short, settings):
+    """Two runs to do, not tracked yet."""
+    return trial.plan([load_method("audio_only")], load_protocol(str(short)), settings, seeds=2)[0]
 
 
 def runs(url):
@@ -13,39 +35,162 @@ def runs(url):
     return client, client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
 
 
-def test_a_run_found_again_is_not_made_twice_and_misses_nothing(settings):
-    url = settings.tracking_url
+def points(url):
+    """(run id, metric, step) -> how often it stands there."""
+    client, found = runs(url)
+    return Counter(
+        (run.data.tags[RUN_TAG], name, point.step)
+        for run in found
+        for name in run.data.metrics
+        for point in client.get_metric_history(run.info.run_id, name)
+    )
+
+
+def told_by(place):
+    """The same, as the bundle says it."""
+    asked = trial.ProtocolSpec.model_validate(tracking.manifest_of(place)["protocol"]).metrics
+    rows = learning_rows(place)
+    said = [(place.name, name, int(row["epoch"])) for row in rows for name in row if name != "epoch"]
+    written = [r for r in read_jsonl(place / "records.jsonl") if r.metric in asked]
+    return Counter(said + [(place.name, f"test/{r.condition}/{r.metric}", 0) for r in written])
+
+
+def test_a_run_found_again_is_not_made_twice_and_misses_nothing(settings, planned):
+    url, told = settings.tracking_url, describe(planned[0])
+    place = trial.run_trial(planned[0], replace(settings, tracking_url="off"))
+    rows = learning_rows(place)
     first = MlflowTracker(url)
-    first.start("abc", "mult synthetic@1", {"width": 40})
-    first.epoch(ROWS[0])
+    first.start(told)
+    first.epoch(rows[0])
     # killed after epoch 2 was trained and before it was logged
-    second = MlflowTracker(url)
-    second.start("abc", "mult synthetic@1", {"width": 40})
-    second.epoch(ROWS[2])
-    second.end(ROWS, {"test/clean/accuracy": 0.5}, "completed")
-    client, (run,) = runs(url)
-    assert run.data.tags[RUN_TAG] == "abc" and run.data.params == {"width": "40"} and run.info.status == "FINISHED"
-    points = client.get_metric_history(run.info.run_id, "train_loss")
-    assert {p.step: p.value for p in points} == {1: 1.0, 2: 0.5, 3: pytest.approx(1 / 3)}
-    assert run.data.metrics["test/clean/accuracy"] == 0.5
+    for _ in range(2):  # the second time, nothing is new
+        again = MlflowTracker(url)
+        again.start(told)
+        if points(url)[place.name, "train_loss", 3] == 0:
+            again.epoch(rows[2])
+        again.end(place)
+        assert points(url) == told_by(place)
+    _, (run,) = runs(url)
+    assert run.info.status == "FINISHED" and run.info.run_name == "audio_only short@1 test seed 0"
+    assert run.data.params["batch_size"] == "100" and run.data.params["width"] == "40"
+    assert run.data.metrics["train_loss"] == rows[-1]["train_loss"]
 
 
-def test_a_failed_run_is_marked(settings):
-    made = MlflowTracker(settings.tracking_url)
-    made.start("abc", "x", {})
-    made.end([], {}, "failed")
+def test_a_failed_run_is_marked(settings, short):
+    raw = yaml.safe_load(short.read_text())
+    raw["budget"] |= {"learning_rate": 1e30, "clip_norm": 1e30}
+    short.write_text(yaml.safe_dump(raw))
+    (diverging,), _ = trial.plan([load_method("audio_only")], load_protocol(str(short)), settings, seeds=1)
+    trial.run_trial(diverging, settings)
     assert runs(settings.tracking_url)[1][0].info.status == "FAILED"
 
 
-def test_a_store_that_does_not_answer_costs_a_warning_not_a_result(tmp_path, caplog):
+def test_a_store_that_does_not_answer_costs_a_warning_and_hears_of_it_later(
+    settings, planned, tmp_path, mlflow_template, caplog
+):
     (tmp_path / "file").write_text("not a database")
+    away = replace(settings, tracking_url=f"sqlite:///{tmp_path}/file")
     with caplog.at_level(logging.WARNING):
-        made = tracker(f"sqlite:///{tmp_path}/file")
-        made.start("abc", "x", {})
-        made.epoch(ROWS[0])
-        made.end(ROWS, {}, "completed")
+        place = trial.run_trial(planned[0], away)
     assert len([r for r in caplog.records if "MLflow does not answer" in r.message]) == 1
+    catch_up(away.tracking_url, away.bundle_root)
+    assert [path.name for path in (away.bundle_root / OWED).iterdir()] == [place.name]
+    shutil.copy(mlflow_template, tmp_path / "file")
+    for _ in range(2):
+        catch_up(away.tracking_url, away.bundle_root)
+        assert points(away.tracking_url) == told_by(place)
+    assert list((away.bundle_root / OWED).iterdir()) == []
 
 
-def test_off_tracks_nothing():
-    assert type(tracker("off")) is NullTracker
+def test_off_tracks_nothing(tmp_path):
+    assert type(tracker("off", tmp_path)) is NullTracker
+
+
+class Server:
+    """``mlflow server`` on loopback, over a SQLite file."""
+
+    def __init__(self, database: Path):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.url, self._database, self._process = f"http://127.0.0.1:{self._port}", database, None
+
+    def start(self) -> None:
+        pytest.importorskip("mlflow.server.fastapi_app", reason="mlflow is not here, only its client")
+        options = {"--host": "127.0.0.1", "--port": self._port, "--workers": 1}
+        options["--backend-store-uri"] = f"sqlite:///{self._database}"
+        command = [sys.executable, "-m", "mlflow", "server", "--no-serve-artifacts"]
+        command += [str(word) for option in options.items() for word in option]
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with open(self._database.with_suffix(".txt"), "w") as said:
+            self._process = subprocess.Popen(
+                command, env=os.environ | quiet, stdout=said, stderr=said, start_new_session=True
+            )
+
+    def signal(self, number: int) -> None:
+        """To the server and all that it has started."""
+        if self._process:
+            os.killpg(self._process.pid, number)
+
+    def end(self) -> None:
+        self.signal(signal.SIGKILL)
+        if self._process:
+            self._process.wait()
+
+
+@pytest.fixture
+def server(tmp_path):
+    made = Server(tmp_path / "mlflow.db")  # a copy of the template, by the fixture of the settings
+    yield made
+    made.end()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_server_that_is_away_and_comes_back_hears_of_every_run_once(settings, planned, server, monkeypatch):
+    """Away as a server that is not there, then as one that takes calls and answers none.
+
+    The patience of `catch_up` is longer than its minute only because a loaded machine starts a server slowly.
+    """
+    pytest.importorskip("mlflow.server", reason="mlflow is not here, only its client")
+    monkeypatch.setattr(tracking, "PATIENCE", 400.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    settings = replace(settings, tracking_url=server.url)
+    serial = list(
+        execute(planned, replace(settings, tracking_url="off", bundle_root=settings.data_root), "serial", skip)
+    )
+
+    places = []
+    for outcome in execute(planned[:1], settings, "serial", skip):
+        assert (settings.bundle_root / OWED / outcome.experiment.run).is_file()  # nobody could be told
+        places.append(outcome.place)
+        server.start()
+    assert points(server.url) == told_by(places[0])
+
+    def freeze(experiment, epoch):
+        if epoch == 2:
+            server.signal(signal.SIGSTOP)
+
+    for outcome in execute(planned[1:], settings, "serial", freeze):
+        places.append(outcome.place)
+        server.signal(signal.SIGCONT)
+    everything = sum((told_by(place) for place in places), Counter())
+    assert points(server.url) == everything
+    assert list((settings.bundle_root / OWED).iterdir()) == []
+    for place in places:  # told again, as by a driver that died before it could note that all was told
+        (settings.bundle_root / OWED / place.name).write_text(str(place.relative_to(settings.bundle_root)))
+    catch_up(server.url, settings.bundle_root)
+    assert points(server.url) == everything
+    found = runs(server.url)[1]
+    assert {run.data.tags[RUN_TAG] for run in found} == {e.run for e in planned} and len(found) == 2
+    assert {run.info.status for run in found} == {"FINISHED"}
+    assert all(run.data.params["batch_size"] == "100" for run in found)
+    assert [numbers(o.place) for o in serial] == [numbers(place) for place in places]
+
+
+def skip(experiment, epoch):
+    """Progress that nobody watches."""
+
+
+def numbers(place):
+    return [{**vars(r), "created": ""} for r in read_jsonl(place / "records.jsonl")]
