@@ -41,7 +41,7 @@ def ranking_chart(
     y = _names("method", [row["method"] for row in rows])
     colour = {"field": "kind", "scale": {"domain": list(KINDS), "range": [c for c, _ in KINDS.values()]}}
     shape = {"field": "kind", "scale": {"domain": list(KINDS), "range": [s for _, s in KINDS.values()]}}
-    legend = {"legend": {"orient": "top", "title": None}}
+    legend = {"legend": {"orient": "top", "title": None, "columns": {"expr": "width < 220 ? 1 : 2"}}}
     said = [{"field": f, "title": t} for f, t in (("method", "method"), ("score", metric_title(metric)), ("n", "n"))]
     layers = [
         {

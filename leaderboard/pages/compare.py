@@ -20,6 +20,7 @@ from leaderboard.compare import (
 from leaderboard.difference_chart import difference_chart
 from leaderboard.figures import axis_title, interval_text, metric_title, ranks_text
 from leaderboard.interval_charts import dots, looks, points
+from leaderboard.remembered import remembered
 from leaderboard.review import p_text
 from leaderboard.score_tables import DASH, height
 from leaderboard.session import bundle_roots, choose, choose_several, open_store, plain, require_protocols
@@ -35,6 +36,7 @@ from protocols.spec import ProtocolSpec
 from protocols.suite import suites
 
 MOST = 4
+SMALL = {name: st.column_config.NumberColumn(width="small") for name in ("n", "Items")}
 FEW_CLASSES = 12  # that a chart shows; more are a table
 
 
@@ -52,7 +54,7 @@ def main() -> None:
         return
     metric = choose("Metric", metrics, "metric", metric_title, place=middle)
     condition = choose("Condition", conditions, "condition", place=right)
-    board = queries.ranking(engine, spec, metric, condition).table
+    board = remembered(queries.ranking)(engine, spec, metric, condition).table
     options = list(board["method"])
     chosen = choose_several("Methods", options, default_methods(board), "compare", most=MOST)
     if len(chosen) < 2:
@@ -113,7 +115,7 @@ def show_scores(rows: pd.DataFrame, metric: str, condition: str) -> None:
             "Parameters": [f"{row['parameters']:,.0f}" if row["parameters"] else DASH for row in told],
         }
     )
-    st.dataframe(table, hide_index=True)
+    st.dataframe(table, hide_index=True, column_config=SMALL)
     st.caption(f"Under {plain(condition)}; n runs. Rank: all that the evidence leaves open, among all of the protocol.")
 
 
@@ -126,19 +128,19 @@ def show_differences(found: Sequence[Difference], spec: ProtocolSpec, metric: st
             {
                 "First": d.first,
                 "Second": d.second,
+                "So": d.says,
                 f"Over {runs} ({unit(metric)})": difference_text(d.runs, metric),
                 "n": d.runs.n,
                 "p (Holm)": p_text(d.p),
-                "So": d.says,
                 f"Over examples × {runs} ({unit(metric)})": difference_text(d.examples, metric),
             }
             for d in found
         ]
     )
-    st.dataframe(table, hide_index=True, column_config={"n": st.column_config.NumberColumn(width="small")})
+    st.dataframe(table, hide_index=True, column_config=SMALL)
     st.caption(
         f"First minus second, with the ends of the 95% interval. Over {runs}: paired t over n shared {runs}; p of that "
-        f"test, Holm-corrected over the {len(found)} pairs of this page; below 0.05 the two are told apart. Over "
+        f"test, Holm-corrected over all pairs of this page ({len(found)}); below 0.05 the two are told apart. Over "
         f"examples × {runs}: bootstrap that draws examples (whole recordings) and {runs} anew, the same for both "
         "methods. The first says what other runs might change, the second what another test set might change as well."
     )
@@ -173,7 +175,7 @@ def show_classes(
     table = pd.DataFrame(
         [{"Class": c, "Items": items[c]} | {m: texts.get((c, m), DASH) for m in chosen} for c in order]
     )
-    st.dataframe(table, hide_index=True, height=height(table, 26))
+    st.dataframe(table, hide_index=True, height=height(table, 26), column_config=SMALL)
     runs = "folds" if spec.folds else "seeds"
     st.caption(
         f"{score.capitalize()}: {PER_CLASS[score]}. Mean ± half width of the 95% t interval over {runs}, under "
@@ -189,7 +191,7 @@ def show_robustness(
     if suite is None:
         st.info(f"There is no evaluation suite for {plain(spec.key)}. Protocols that have one: {', '.join(suites())}.")
         return
-    values = robustness.scores(engine, spec, suite, metric)
+    values = robustness.scores(engine, spec, suite, metric, chosen)
     values = values[values["method"].isin(chosen)]
     # A protocol's own conditions are there without an evaluation.
     measured = set(values.loc[~values["condition"].isin(spec.conditions), "method"])

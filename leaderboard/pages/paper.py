@@ -18,6 +18,7 @@ from protocols.papers import keys, paper
 
 # Light enough for black text; the sign in the cell says the same.
 COLOURS = {"reproduced": "#CFE8F7", "not reproduced": "#FBDDC9", "inconclusive": "#EDEDED"}
+WIDE = 200  # pixels: a published number, ours with its interval, and the sign of the verdict
 SELECTION = {"validation": "on validation", "test": "on the part that is scored", "unknown": "not said"}
 
 
@@ -48,11 +49,11 @@ def reported(found: Paper) -> list[str]:
 
 
 def paper_label(found: Paper) -> str:
-    return f"{found.short}: {found.title}" + (" (recomputed)" if reported(found) else "")
+    return f"{found.short}{' (recomputed)' if reported(found) else ''}: {found.title}"
 
 
 def table_label(found: Paper, table: Table) -> str:
-    return f"{table.printed}: {table.caption}" + (" (recomputed)" if table.id in reported(found) else "")
+    return f"{table.printed}{' (recomputed)' if table.id in reported(found) else ''}: {table.caption}"
 
 
 def show_paper(found: Paper) -> None:
@@ -82,7 +83,8 @@ def show_table(table: Table, numbers: Sequence[Number]) -> None:
     st.markdown("\n".join(f"- **{term}**: {plain(text)}" for term, text in facts.items() if text))
     texts, verdicts = published.layout(table, numbers)
     colours = verdicts.map(lambda verdict: f"background-color: {COLOURS[verdict]}; color: black" if verdict else "")
-    st.dataframe(texts.style.apply(lambda _: colours, axis=None), height=height(texts, 24))
+    whole = {name: st.column_config.TextColumn(width=WIDE) for name in texts if texts[name].str.contains("→").any()}
+    st.dataframe(texts.style.apply(lambda _: colours, axis=None), height=height(texts, 24), column_config=whole)
     if any(number.ours for number in numbers):
         st.caption(
             "Laid out as in the paper: published → ours, mean ± half width of the 95% t interval (runs), the epoch "
@@ -123,10 +125,10 @@ def show_files(found: Paper, table: Table, place: Path) -> None:
     st.code(told["command"], language=None, wrap_lines=True)
     st.markdown("**The report**")
     offered = [(file, *about) for file, about in published.FILES.items() if (place / file).is_file()]
-    columns = st.columns(3)
-    for index, (file, label, kind) in enumerate(offered):
-        content, name = (place / file).read_bytes(), f"{found.key}-{table.id}-{file}"
-        columns[index % 3].download_button(label, content, name, kind, on_click="ignore", width="stretch")
+    for start in range(0, len(offered), 3):  # in rows, so that they keep their order on a telephone
+        for column, (file, label, kind) in zip(st.columns(3), offered[start : start + 3], strict=False):
+            content, name = (place / file).read_bytes(), f"{found.key}-{table.id}-{file}"
+            column.download_button(label, content, name, kind, on_click="ignore", width="stretch")
 
 
 def show_needed(found: Paper, table: Table, numbers: Sequence[Number], place: Path | None) -> None:

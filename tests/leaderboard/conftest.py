@@ -193,8 +193,15 @@ class Bundles:
         (place / "evaluation.json").write_text(json.dumps(told, indent=2))
         return place
 
-    def opened(self, run: str, method: str = "late-test", seed: int = 0, at: str = "2026-01-02T03:04:05+00:00"):
-        line = {"run": run, "method": method, "protocol": "unit-test@1", "split": "test", "seed": seed, "opened": at}
+    def opened(
+        self,
+        run: str,
+        method: str = "late-test",
+        protocol: str = "unit-test@1",
+        seed: int = 0,
+        at: str = "2026-01-02T03:04:05+00:00",
+    ):
+        line = {"run": run, "method": method, "protocol": protocol, "split": "test", "seed": seed, "opened": at}
         with open(self.root / "ledger.jsonl", "a") as ledger:
             ledger.write(json.dumps(line) + "\n")
 

@@ -306,3 +306,24 @@ def test_a_fresh_clone_shows_measured_values_with_intervals(browser, published, 
         page.get_by_test_id("stVegaLiteChart").first.locator("svg.marks").wait_for(timeout=120_000)
         page.get_by_text(INTERVAL).first.wait_for(state="attached")
         page.get_by_text("late_fusion").first.wait_for(state="attached")
+
+
+def test_compare_protocol_and_paper_open_on_the_committed_records(browser, published):
+    with opened(browser, published) as page:
+        page.goto(f"{page.board}/compare?protocol={GRID}&compare=late_fusion&compare=audio_only")
+        page.get_by_role("heading", name="What tells them apart").wait_for()
+        soon(lambda: column(page, 1), ["late_fusion", "audio_only"])
+        soon(lambda: [bool(re.match(r"[+-][\d.]+ \[", text)) for text in column(page, 4, number=1)], [True])
+        soon(lambda: column(page, 1, number=2)[:2], ["zero", "one"])
+        page.goto(f"{page.board}/protocol?protocol={GRID}")
+        page.get_by_role("heading", name="Ledger: who opened the test part").wait_for()
+        soon(lambda: column(page, 2, number=1), ["600", "150", "250"])
+        page.goto(f"{page.board}/paper?paper=hfusion2018&table=2-mosi")
+        page.get_by_role("heading", name="Does it hold?").wait_for()
+        soon(lambda: [text for text in column(page, 7) if "→" in text], ["56.8 → 56.58 ± 0.29 (10) ✓"])
+        page.set_viewport_size({"width": 390, "height": 1800})
+        soon(lambda: page.evaluate("document.documentElement.scrollWidth") <= 390, True)
+        button = page.get_by_role("button", name="Its cells (CSV)")
+        with page.expect_download() as waiting:
+            button.click()
+        assert waiting.value.suggested_filename == "hfusion2018-2-mosi-table.csv"

@@ -18,7 +18,8 @@ from zoo import Method, Size
 from zoo.spec import MethodSpec
 
 PAGES = Path(leaderboard.__file__).parent / "pages"
-ALL = ("ranking", "method", "robustness", "contribution", "attention", "cost", "review", "download")
+ALL = ("ranking", "compare", "method", "robustness", "contribution", "attention", "cost", "protocol", "paper", "review")
+ALL += ("download",)
 GRID = "grid-digit-noisy@1"
 METHODS, ENTRIES = zoo.METHODS, zoo.spec.entries  # before a test puts others in their place
 CARD = Method(
@@ -237,7 +238,38 @@ def test_without_an_evaluation_the_page_names_the_command(page, engine, bundles,
     assert f"fuseboard evaluate <method> --protocol {GRID}" in said(page(name))
 
 
-@pytest.mark.parametrize("name", ["ranking", "download", "robustness", "cost"])
+@pytest.mark.usefixtures("filled")
+def test_ranking_tells_ties_badges_and_what_it_can_detect(page, engine, bundles):
+    bundles.add("third-test", 0, 0.3)
+    store.ingest(engine, bundles.root)
+    at = page("ranking")
+    table = at.dataframe[0].value
+    assert list(table["Badge"]) == ["✓ verified", "✓ verified", "1 of 5 runs"]
+    assert list(table["Tie group"]) == [1, 1, 1]  # one run of the third tells it from nobody, nor two methods from it
+    text = said(at)
+    assert "all 5 runs that the protocol asks for" in text and "a number from a paper, not ours" in text
+    # Equal differences at every seed: any difference would be found.
+    assert "Smallest detectable difference: 0.0 percent points" in text
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_ranking_filters_by_kind_and_the_address_holds_it(page):
+    at = page("ranking", protocol=GRID, modalities="audio + video")
+    assert "audio_only" not in {name for name in methods_of(at)}
+    assert len(at.dataframe[0].value) == 4
+    at.multiselect(key="attention").set_value(["cross-attention"]).run()
+    assert methods_of(at) == ["mult-paper", "cross_attention"]
+    assert "cross-attention" in at.query_params["attention"]
+    assert "Shown: 2 of 5 methods" in said(at)
+    at.multiselect(key="stage").set_value(["late"]).run()
+    assert "No method is of this kind" in at.info[0].value
+
+
+def methods_of(at):
+    return [re.search("method=([^&]*)", address)[1] for address in at.dataframe[0].value["Method"]]
+
+
+@pytest.mark.parametrize("name", ["ranking", "compare", "download", "robustness", "cost"])
 def test_an_empty_store_names_the_next_command(page, name):
     assert "fuseboard ingest" in said(page(name))
 
