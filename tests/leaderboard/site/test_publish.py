@@ -14,6 +14,7 @@ import pytest
 from leaderboard import store
 from leaderboard.downloads.levels import ExportError
 from leaderboard.downloads.verify import verify
+from leaderboard.review import reports_root
 from leaderboard.site.publish import publish
 from leaderboard.site.render import slug, web_address
 
@@ -103,6 +104,18 @@ def test_the_page_shows_the_ranking_with_intervals_and_files(site):
     assert len(cells) and "samples" not in {path.name.split("-")[-1] for path in (site / "downloads").iterdir()}
 
 
+def test_a_paper_has_the_verdicts_of_its_report_and_the_report(site):
+    text = (site / "papers" / "hfusion2018.html").read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if "own features: HFusion</th>" in line)
+    assert '<td class="number reproduced" title="reproduced">56.8<br><strong>56.58 ± 0.29 (10) ✓</strong></td>' in row
+    assert "Not reproduced: the interval lies below the tolerance" in text
+    assert "fuseboard reproduce hfusion2018 --table 2-mosi --seeds 10" in text
+    assert 'href="../reports/hfusion2018-table-2-mosi/report.html"' in text
+    copied = site / "reports" / "hfusion2018-table-2-mosi" / "table.csv"
+    assert copied.read_bytes() == (reports_root() / "hfusion2018" / "table-2-mosi" / "table.csv").read_bytes()
+    assert "nothing here was measured by us" in (site / "papers" / "mbt2021.html").read_text(encoding="utf-8")
+
+
 def test_sums_and_means_hold(site):
     lines = (site / "SHA256SUMS").read_text().splitlines()
     sums = dict(reversed(line.split("  ")) for line in lines)
@@ -165,7 +178,13 @@ def test_pages_fit_the_screen_without_a_request_elsewhere(site, width):
         trouble = []
         page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
         page.on("request", lambda request: None if request.url.startswith(root) else trouble.append(request.url))
-        for path in ("index.html", "protocols/grid-digit-noisy-v1.html", "methods/mult-paper.html", "downloads.html"):
+        for path in (
+            "index.html",
+            "protocols/grid-digit-noisy-v1.html",
+            "methods/mult-paper.html",
+            "papers/hfusion2018.html",
+            "downloads.html",
+        ):
             page.goto(f"{root}/{path}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         page.get_by_role("link", name="Fuseboard").click()
