@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -167,9 +168,12 @@ def _connect(cluster: str) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if cluster == "local":
         only_here = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        ray.init(num_cpus=os.cpu_count(), object_store_memory=100 * 2**20, **only_here, **quiet)
+        # "local" also where another Ray runs on this machine, which init() alone would join.
+        ray.init("local", num_cpus=os.cpu_count(), object_store_memory=100 * 2**20, **only_here, **quiet)
         return
     try:
+        if named := re.fullmatch(r"([\w.-]+):(\d+)", cluster):  # where nobody listens, Ray itself tries for minutes
+            socket.create_connection((named.group(1), int(named.group(2))), timeout=10).close()
         ray.init(address=cluster, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         raise bundle.RunError(
@@ -334,8 +338,6 @@ def _run(experiment: Experiment, settings: Settings) -> Result:
 
 def _other_than_planned(experiment: Experiment, settings: Settings) -> str | None:
     """Why this node cannot do a run: the run id was made of other data or other code than it has."""
-    import socket
-
     from runners.trial import divided, feature_modules
 
     spec = experiment.protocol
