@@ -18,7 +18,7 @@ from protocols.papers import keys, paper
 
 # Light enough for black text; the sign in the cell says the same.
 COLOURS = {"reproduced": "#CFE8F7", "not reproduced": "#FBDDC9", "inconclusive": "#EDEDED"}
-WIDE = 200  # pixels: a published number, ours with its interval, and the sign of the verdict
+WIDE = 165  # pixels: a published number, ours with its interval, and the sign of the verdict
 SELECTION = {"validation": "on validation", "test": "on the part that is scored", "unknown": "not said"}
 
 
