@@ -36,6 +36,7 @@ from protocols.suite import suites
 
 MOST = 4
 SMALL = {name: st.column_config.NumberColumn(width="small") for name in ("n", "Items")}
+NAMES = {name: st.column_config.TextColumn(width=190) for name in ("First", "Second")}  # all but the longest, whole
 FEW_CLASSES = 12  # that a chart shows; more are a table
 
 
@@ -136,7 +137,7 @@ def show_differences(found: Sequence[Difference], spec: ProtocolSpec, metric: st
             for d in found
         ]
     )
-    st.dataframe(table, hide_index=True, column_config=SMALL)
+    st.dataframe(table, hide_index=True, column_config=SMALL | NAMES)
     st.caption(
         f"First minus second, with the ends of the 95% interval. Over {runs}: paired t over n shared {runs}; p of that "
         f"test, Holm-corrected over all pairs of this page ({len(found)}); below 0.05 the two are told apart. Over "
