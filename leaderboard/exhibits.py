@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leaderboard.bundles import read_exhibits
+import sqlalchemy as sa
+
+from leaderboard import queries
+from leaderboard.bundles import BundleError, read_exhibits
+from leaderboard.charts import run_name
+from protocols.spec import ProtocolSpec
 
 KINDS = ("attention", "gradient")
 
@@ -40,6 +45,51 @@ def read(roots: Sequence[Path], bundle: str) -> list[Exhibit]:
     """
     found = (read_exhibits(Path(root) / bundle) for root in roots)
     return [_exhibit(told) for told in next(filter(None, found), [])]
+
+
+def read_one(roots: Sequence[Path], bundle: str, example: str, condition: str) -> Exhibit:
+    """One exhibit of a run that kept it.
+
+    Raises:
+        BundleError: if the file was altered, cut short, or no longer holds it.
+    """
+    for exhibit in read(roots, bundle):
+        if (exhibit.id, exhibit.condition) == (example, condition):
+            return exhibit
+    raise BundleError(f"exhibits.json holds nothing of {example} under {condition}. Read the results in again.")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an exhibit is.
+
+    Args:
+        bundle: folder below a root. run: as a person reads it. label: true class of the example.
+    """
+
+    bundle: str
+    run: str
+    label: str
+
+
+def kept(
+    engine: sa.Engine, spec: ProtocolSpec, roots: Sequence[Path]
+) -> tuple[dict[str, dict[str, dict[str, Place]]], list[str]]:
+    """Method -> condition -> example -> the first run that kept it; and what is wrong with files that are left out."""
+    found: dict[str, dict[str, dict[str, Place]]] = {}
+    complaints = []
+    current = queries.current_runs(engine, spec.key)[0]
+    measured = queries.evaluated(engine, spec)[["run", "bundle"]].merge(current, on="run")
+    for run in measured.sort_values(["method", "split", "seed"]).to_dict("records"):
+        try:
+            own = read(roots, run["bundle"])
+        except BundleError as error:
+            complaints.append(f"{run['bundle']}: {error}")
+            continue
+        for exhibit in own:
+            here = found.setdefault(run["method"], {}).setdefault(exhibit.condition, {})
+            here.setdefault(exhibit.id, Place(run["bundle"], run_name(run["split"], run["seed"]), exhibit.label))
+    return found, complaints
 
 
 def _exhibit(told: dict[str, Any]) -> Exhibit:

@@ -168,6 +168,13 @@ def evaluated_bundles(engine: sa.Engine, spec: ProtocolSpec, most: int = 20) -> 
     return _frame(engine, query.where(runs.c.protocol == spec.key).order_by(runs.c.run).limit(most))["bundle"].tolist()
 
 
+def evaluated_methods(engine: sa.Engine, spec: ProtocolSpec) -> list[str]:
+    """Names of the methods with a current run that was measured, sorted."""
+    kept = _same_suite(engine, current_runs(engine, spec.key)[0])
+    found = _frame(engine, sa.select(evaluations.c.run))["run"]
+    return sorted(set(kept.loc[kept["run"].isin(found), "method"]))
+
+
 def cells(values: pd.DataFrame) -> pd.DataFrame:
     """Means with a 95% t interval over runs: method, split (without its fold), condition, metric, mean, low, high, n.
 

@@ -1,6 +1,6 @@
 """Robustness as tables: curves over severities, and what the sweeps come to against our own late fusion."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,15 @@ REASON = ["method", "condition", "metric", "reason", "runs"]
 RUN = ["method", "split", "seed", "run"]
 
 
-def scores(engine: sa.Engine, spec: ProtocolSpec, suite: Suite, metric: str) -> pd.DataFrame:
-    """Values of one metric under every condition of the suite, as ``queries.measured`` gives them."""
-    values = queries.measured(engine, spec, metric)
+def scores(
+    engine: sa.Engine, spec: ProtocolSpec, suite: Suite, metric: str, methods: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Values of one metric under every condition of the suite, as ``queries.measured`` gives them.
+
+    Args:
+        methods: None for all of them.
+    """
+    values = queries.measured(engine, spec, metric, method=methods)
     return values[(values["metric"] == metric) & values["condition"].isin(suite.all_conditions())]
 
 
@@ -31,14 +37,14 @@ def sweep_scores(
     """What each sweep comes to, run by run, and why some scores have no value.
 
     Args:
-        values: of `scores`.
+        values: of `scores`, of the reference too; the methods among them are those that are asked for.
 
     Returns:
         Rows as of ``queries.measured`` with ``area/<metric>`` and so on for each of SCORES, the condition being the
         sweep; and rows as of ``queries.undefined``.
     """
     own = [f"{name}/{metric}" for name in SCORES if name not in AGAINST]
-    found = queries.measured(engine, spec, own)
+    found = queries.measured(engine, spec, own, method=sorted(set(values["method"])))
     found = found[found["condition"].isin(suite.sweeps)]
     why = queries.undefined(engine, spec, [metric, *own])
     compared = pd.DataFrame(_compared(values, suite, metric), columns=[*found.columns, "reason"])

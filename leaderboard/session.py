@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import streamlit as st
 
 from leaderboard import queries, store
+from leaderboard.remembered import remembered
 from protocols.spec import ProtocolSpec
 from protocols.suite import Suite, suites
 
@@ -98,12 +99,12 @@ def require_evaluation(engine: sa.Engine, spec: ProtocolSpec) -> tuple[Suite, li
     if spec.key not in suites():
         st.info(f"There is no evaluation suite for {plain(spec.key)}. Protocols that have one: {', '.join(suites())}.")
         st.stop()
-    measured = queries.evaluated(engine, spec)["method"]
-    if measured.empty:
+    measured = remembered(queries.evaluated_methods)(engine, spec)
+    if not measured:
         st.info("No run of this protocol was evaluated yet. Evaluate a method that was run, and reload this page:")
         st.code(f"fuseboard evaluate <method> --protocol {spec.key}", language=None)
         st.stop()
-    return suites()[spec.key], sorted(set(measured))
+    return suites()[spec.key], measured
 
 
 def plain(text: str) -> str:

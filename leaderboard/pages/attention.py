@@ -11,11 +11,11 @@ import streamlit as st
 from leaderboard import clips, contributions, exhibits, film, queries
 from leaderboard.attention_charts import saliency_chart, sound_chart
 from leaderboard.bundles import BundleError
-from leaderboard.charts import run_name
-from leaderboard.contributions import cells, link_name
+from leaderboard.contributions import link_name
 from leaderboard.exhibits import Exhibit
 from leaderboard.figures import metric_title
 from leaderboard.interval_charts import dots, lines, points
+from leaderboard.remembered import remembered
 from leaderboard.score_tables import height, reasons_table, scores_table, texts
 from leaderboard.session import (
     bundle_roots,
@@ -52,6 +52,7 @@ CONTROLS = {
 }
 DASHED = ("itself", "untrained")
 KINDS = {"attention": "attention weights", "gradient": "gradient × input"}
+cells, measured_by, undefined = map(remembered, (contributions.cells, queries.measured, queries.undefined))
 
 
 def main() -> None:
@@ -64,9 +65,9 @@ def main() -> None:
     title.caption(plain(f"{spec.title}. Where methods look, whether that is stable, and whether it explains anything."))
     suite, measured = require_evaluation(engine, spec)
     condition = choose("Condition", suite.attention.conditions, "condition", place=middle)
-    ranked, alone = contributions.methods(engine, spec)
+    ranked, alone = remembered(contributions.methods)(engine, spec)
     options = [name for name in ranked if name in measured]
-    attending = set(queries.measured(engine, spec, "attention_cells")["method"])
+    attending = set(measured_by(engine, spec, "attention_cells")["method"])
     with_maps = [name for name in options if name in attending and name not in alone]
     chosen = choose_several("Methods", options, (with_maps or options)[:SHOWN], "methods")
     show_exhibits(engine, spec, condition, options, with_maps)
@@ -83,7 +84,10 @@ def show_exhibits(
     engine: sa.Engine, spec: ProtocolSpec, condition: str, options: Sequence[str], with_maps: Sequence[str]
 ) -> None:
     """One example as two methods see it, over the clip where it is at hand."""
-    shown = {name: kept[condition] for name, kept in _kept(engine, spec).items() if condition in kept}
+    kept, complaints = remembered(exhibits.kept)(engine, spec, bundle_roots())
+    for complaint in complaints:
+        st.warning(plain(complaint))
+    shown = {name: own[condition] for name, own in kept.items() if condition in own}
     names = sorted(shown, key=lambda name: (name not in with_maps, options.index(name)))
     if not names:
         return
@@ -96,42 +100,24 @@ def show_exhibits(
     if not common:
         st.info("These two methods have no example in common. Choose another pair.")
         return
-    labels = {example: f"{example}: {shown[left][example][1].label}" for example in common}
+    labels = {example: f"{example}: {shown[left][example].label}" for example in common}
     example = choose("Example", common, "example", labels.get, place=columns[2])
     kind = choose("Saliency", exhibits.KINDS, "saliency", KINDS.get, place=columns[3])
     clip = show_clip(spec, example, condition)
     for place, name in zip(st.columns(2, gap="large"), (left, right), strict=True):
         with place:
-            show_exhibit(name, *shown[name][example], spec, kind, clip)
+            one = shown[name][example]
+            try:
+                own = exhibits.read_one(bundle_roots(), one.bundle, example, condition)
+                show_exhibit(name, one.run, own, spec, kind, clip)
+            except BundleError as error:
+                st.warning(plain(f"{one.bundle}: {error}"))
     st.caption(
         "Heat is relative to the step of most weight of the same method, so compare where it lies, not how strong it "
         "is; heat everywhere is saliency that is spread evenly. Attention weights tell where a model reads, not what "
         "it does with what it read: see the faithfulness further down. A method keeps examples from all parts of the "
         "test set, where it can those that it gets right under the first condition."
     )
-
-
-def _kept(engine: sa.Engine, spec: ProtocolSpec) -> dict[str, dict[str, dict[str, tuple[str, Exhibit]]]]:
-    """Method -> condition -> example -> the first run that kept it, and what that run made of it."""
-    kept = queries.current_runs(engine, spec.key)[0]
-    measured = queries.evaluated(engine, spec)[["run", "bundle"]].merge(kept, on="run")
-    found: dict[str, dict[str, dict[str, tuple[str, Exhibit]]]] = {}
-    for run in measured.sort_values(["method", "split", "seed"]).to_dict("records"):
-        try:
-            own = _read_exhibits(run["bundle"], queries.stamp(engine))
-        except BundleError as error:
-            st.warning(plain(f"{run['bundle']}: {error}"))
-            continue
-        for exhibit in own:
-            here = found.setdefault(run["method"], {}).setdefault(exhibit.condition, {})
-            here.setdefault(exhibit.id, (run_name(run["split"], run["seed"]), exhibit))
-    return found
-
-
-@st.cache_data(show_spinner=False, max_entries=1000)
-def _read_exhibits(bundle: str, stamp: tuple) -> list[Exhibit]:
-    """``stamp`` makes it new when evaluations come in."""
-    return exhibits.read(bundle_roots(), bundle)
 
 
 @st.cache_data(show_spinner="Reading the clip", max_entries=32)
@@ -241,7 +227,7 @@ def show_maps(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen: Seq
                 "Share of each modality in the attention that reaches the output, rolled out over all layers, self and "
                 "cross attention together. It follows weights only: values and residuals of another size can undo it."
             )
-        why = queries.undefined(engine, spec, "attention_share")
+        why = undefined(engine, spec, "attention_share")
         why = why[why["method"].isin(chosen) & (why["condition"] == condition)]
         for name, reason in dict(zip(why["method"], why["reason"], strict=True)).items():
             st.caption(plain(f"{name} has no share by rollout: {reason.rstrip('.')}."))
@@ -357,7 +343,7 @@ def show_table(said: list[tuple[str, str, str]], chosen: Sequence[str]) -> None:
 
 
 def show_undefined(engine: sa.Engine, spec: ProtocolSpec, chosen: Sequence[str]) -> None:
-    why = queries.undefined(engine, spec, (*MAPS, *DRIFT, *FAITHFUL, *RANKS))
+    why = undefined(engine, spec, (*MAPS, *DRIFT, *FAITHFUL, *RANKS))
     table = reasons_table(why[why["method"].isin(chosen)])
     if len(table):
         with st.expander(f"Scores without a value, and why: {len(table)}"):

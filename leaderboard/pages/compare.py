@@ -20,6 +20,7 @@ from leaderboard.compare import (
 from leaderboard.difference_chart import difference_chart
 from leaderboard.figures import axis_title, interval_text, metric_title, ranks_text
 from leaderboard.interval_charts import dots, looks, points
+from leaderboard.remembered import remembered
 from leaderboard.review import p_text
 from leaderboard.score_tables import DASH, height
 from leaderboard.session import bundle_roots, choose, choose_several, open_store, plain, require_protocols
@@ -54,7 +55,7 @@ def main() -> None:
         return
     metric = choose("Metric", metrics, "metric", metric_title, place=middle)
     condition = choose("Condition", conditions, "condition", place=right)
-    board = queries.ranking(engine, spec, metric, condition).table
+    board = remembered(queries.ranking)(engine, spec, metric, condition).table
     options = list(board["method"])
     chosen = choose_several("Methods", options, default_methods(board), "compare", most=MOST)
     if len(chosen) < 2:
@@ -191,7 +192,7 @@ def show_robustness(
     if suite is None:
         st.info(f"There is no evaluation suite for {plain(spec.key)}. Protocols that have one: {', '.join(suites())}.")
         return
-    values = robustness.scores(engine, spec, suite, metric)
+    values = robustness.scores(engine, spec, suite, metric, chosen)
     values = values[values["method"].isin(chosen)]
     # A protocol's own conditions are there without an evaluation.
     measured = set(values.loc[~values["condition"].isin(spec.conditions), "method"])

@@ -7,9 +7,10 @@ import sqlalchemy as sa
 import streamlit as st
 
 from leaderboard import contributions, queries
-from leaderboard.contributions import by_main_rule, cells, score_name
+from leaderboard.contributions import by_main_rule, score_name
 from leaderboard.figures import interval_text, metric_title, value_text
 from leaderboard.interval_charts import dots, heat_map, lines, points
+from leaderboard.remembered import remembered
 from leaderboard.score_tables import height, reasons_table, scores_table, texts
 from leaderboard.session import choose, choose_several, open_store, plain, require_evaluation, require_protocols
 from protocols.spec import ProtocolSpec
@@ -75,6 +76,7 @@ SEES = {
         "Where the gain comes from: more parameters count like better fusion.",
     ),
 }
+cells = remembered(contributions.cells)
 
 
 def main() -> None:
@@ -87,7 +89,7 @@ def main() -> None:
     title.caption(plain(f"{spec.title}. What a method owes to audio, to video, to text, and to their combination."))
     suite, measured = require_evaluation(engine, spec)
     condition = choose("Condition", suite.contribution.conditions, "condition", place=middle)
-    ranked, alone = contributions.methods(engine, spec)
+    ranked, alone = remembered(contributions.methods)(engine, spec)
     options = [name for name in ranked if name in measured]
     fusing = [name for name in options if name not in alone]
     chosen = choose_several("Methods", options, (fusing or options)[:SHOWN], "methods")
@@ -96,7 +98,7 @@ def main() -> None:
         return
     every = cells(engine, spec, TABLE, chosen, suite.contribution.conditions)
     here = by_main_rule(every, suite.contribution.rules)
-    gain = contributions.fusion_gain(engine, spec, condition, alone)
+    gain = remembered(contributions.fusion_gain)(engine, spec, condition, alone)
     show_shares(here[here["condition"] == condition], spec, chosen)
     show_rules(every[every["condition"] == condition], spec, suite, chosen)
     show_severities(here, spec, suite, chosen)
@@ -249,7 +251,7 @@ def show_imbalance(
     st.subheader("Imbalance: is a modality left behind in training?")
     measured = list(dict.fromkeys(found.loc[found["base"] == "inside", "condition"]))
     at = condition if condition in measured or not measured else measured[0]
-    gap = contributions.under_optimised(engine, spec, at, alone)
+    gap = remembered(contributions.under_optimised)(engine, spec, at, alone)
     gap = gap[gap["method"].isin(chosen)]
     show_inside(engine, found[found["condition"] == at], spec, at, alone, chosen)
     said = [
@@ -277,7 +279,7 @@ def show_inside(
     inside = found[(found["base"] == "inside") & (found["detail"] == "")]
     if inside.empty:
         return
-    separate = queries.cells(queries.seeds(engine, spec, "accuracy", at))
+    separate = queries.cells(remembered(queries.seeds)(engine, spec, "accuracy", at))
     separate = separate[separate["method"].isin(alone)]
     separate = separate.assign(of=separate["method"].map(alone))
     both = pd.concat([inside, separate])
@@ -301,7 +303,7 @@ def show_meaning() -> None:
 
 
 def show_undefined(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen: list[str]) -> None:
-    why = queries.undefined(engine, spec, (*TABLE, *IMBALANCE))
+    why = remembered(queries.undefined)(engine, spec, (*TABLE, *IMBALANCE))
     why = why[why["method"].isin(chosen) & why["condition"].isin([condition, "clean"])]
     table = reasons_table(why)
     if len(table):

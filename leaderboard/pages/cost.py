@@ -7,6 +7,7 @@ import streamlit as st
 from leaderboard import cost, queries
 from leaderboard.charts import pareto_chart
 from leaderboard.figures import interval_text, metric_title
+from leaderboard.remembered import remembered
 from leaderboard.score_tables import DASH, height
 from leaderboard.session import choose, open_store, plain, require_evaluation, require_protocols
 from protocols.metrics import metric as metric_card
@@ -22,11 +23,11 @@ def main() -> None:
     title.header("Cost")
     title.caption(plain(f"{spec.title}. What a score costs in parameters, operations, time, memory and energy."))
     require_evaluation(engine, spec)
-    metrics, conditions = queries.metrics(engine, spec), queries.conditions(engine, spec)
+    metrics, conditions = (remembered(f)(engine, spec) for f in (queries.metrics, queries.conditions))
     metric = choose("Metric", metrics, "metric", metric_title, place=second)
     condition = choose("Condition", conditions, "condition", place=third)
-    board = queries.ranking(engine, spec, metric, condition).table
-    costs = cost.cells(engine, spec)
+    board = remembered(queries.ranking)(engine, spec, metric, condition).table
+    costs = remembered(cost.cells)(engine, spec)
     measured = [name for name in cost_names(costs) if name not in cost.ESTIMATED]
     chosen = choose("Cost", measured, "cost", cost.title, place=right)
     if board.empty:
@@ -98,7 +99,7 @@ def show_table(board: pd.DataFrame, costs: pd.DataFrame, metric: str) -> None:
 
 def show_undefined(engine: sa.Engine, spec: ProtocolSpec) -> None:
     """Why a cost was not measured, the same reason of many methods in one line."""
-    why = queries.undefined(engine, spec, cost.MEASURED)
+    why = remembered(queries.undefined)(engine, spec, cost.MEASURED)
     if why.empty:
         return
     st.subheader("Not measured")
@@ -111,8 +112,13 @@ def show_undefined(engine: sa.Engine, spec: ProtocolSpec) -> None:
 
 def show_hardware(engine: sa.Engine, spec: ProtocolSpec) -> None:
     st.subheader("Where it was measured")
-    st.write("\n".join(f"- {plain(line)}" for line in cost.hardware(queries.evaluated(engine, spec))))
+    st.write("\n".join(f"- {plain(line)}" for line in remembered(machines)(engine, spec)))
     st.caption("Times of different machines are not comparable; parameters and FLOPs are the same everywhere.")
+
+
+def machines(engine: sa.Engine, spec: ProtocolSpec) -> list[str]:
+    """On what the costs were measured."""
+    return cost.hardware(queries.evaluated(engine, spec))
 
 
 main()

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 import pandas as pd
+import sqlalchemy as sa
 import streamlit as st
 
 from leaderboard import published, queries
 from leaderboard.charts import ranking_chart
 from leaderboard.figures import decimals, interval_text, metric_title, ranks_text
+from leaderboard.remembered import remembered
 from leaderboard.score_tables import height
-from leaderboard.separation import ALPHA, POWER, detectable, tie_groups
+from leaderboard.separation import ALPHA, POWER, Detectable, detectable, tie_groups
 from leaderboard.session import choose, choose_several, open_store, plain, require_protocols
 from protocols.metrics import metric as metric_card
 from protocols.spec import ProtocolSpec
@@ -18,6 +20,7 @@ from protocols.tasks import TASKS
 
 FILTERS = {"Fusion stage": "stage", "Attention": "attention", "Modalities": "modalities"}  # -> column and address
 VERIFIED, PUBLISHED = "✓ verified", "“ published"
+ranking = remembered(queries.ranking)
 
 
 def main() -> None:
@@ -28,13 +31,13 @@ def main() -> None:
     spec = specs[choose("Protocol", list(specs), "protocol", place=left)]
     title.header(plain(spec.title))
     title.caption(plain(spec.description))
-    metrics, conditions = queries.metrics(engine, spec), queries.conditions(engine, spec)
+    metrics, conditions = (remembered(f)(engine, spec) for f in (queries.metrics, queries.conditions))
     if not metrics:
-        show_absent(queries.ranking(engine, spec, spec.metrics[0], spec.conditions[0]))
+        show_absent(ranking(engine, spec, spec.metrics[0], spec.conditions[0]))
         return
     metric = choose("Metric", metrics, "metric", metric_title, place=middle)
     condition = choose("Condition", conditions, "condition", place=right)
-    board = queries.ranking(engine, spec, metric, condition)
+    board = ranking(engine, spec, metric, condition)
     if board.table.empty:
         st.info(f"No run has {plain(metric_title(metric))} under this condition. Choose another one above.")
         show_absent(board)
@@ -44,10 +47,9 @@ def main() -> None:
         st.info("No method is of this kind. Take a filter away.")
     else:
         show_board(board, rows, spec, metric)
-        values = queries.seeds(engine, spec, metric)
-        show_detectable(values[values["condition"] == condition], spec, metric)
+        show_detectable(remembered(separable)(engine, spec, metric, condition), spec, metric)
         if len(conditions) > 1:
-            show_conditions(queries.cells(values), rows, metric, conditions)
+            show_conditions(remembered(under_each)(engine, spec, metric), rows, metric, conditions)
     show_published(spec, metric)
     show_absent(board)
 
@@ -126,9 +128,17 @@ def show_legend(spec: ProtocolSpec) -> None:
     st.markdown(f"[What this protocol is](protocol?protocol={address}) · [Compare methods](compare?protocol={address})")
 
 
-def show_detectable(values: pd.DataFrame, spec: ProtocolSpec, metric: str) -> None:
+def separable(engine: sa.Engine, spec: ProtocolSpec, metric: str, condition: str) -> Detectable | None:
     """The smallest difference that the board's runs would find."""
-    found = detectable(queries.by_unit(values))
+    return detectable(queries.by_unit(queries.seeds(engine, spec, metric, condition)))
+
+
+def under_each(engine: sa.Engine, spec: ProtocolSpec, metric: str) -> pd.DataFrame:
+    """Means with intervals under each condition."""
+    return queries.cells(queries.seeds(engine, spec, metric))
+
+
+def show_detectable(found: Detectable | None, spec: ProtocolSpec, metric: str) -> None:
     runs = "folds" if spec.folds else "seeds"
     if found is None:
         st.caption(f"Smallest detectable difference: not known, for no two methods share three {runs}.")

@@ -10,6 +10,7 @@ from leaderboard import queries
 from leaderboard import review as found
 from leaderboard.forest_chart import DIFFERENCE, forest_chart, overview_rows, rows
 from leaderboard.rank_chart import rank_chart
+from leaderboard.remembered import remembered
 from leaderboard.review_document import FOREST, slip_text
 from leaderboard.session import choose, open_store, plain
 from protocols.review import AXES, Node, Review, Table, review
@@ -32,7 +33,7 @@ def main() -> None:
     told = review()
     st.header("The review, recomputed")
     st.caption(plain(f"{', '.join(told.authors)}: {told.title}."))
-    ran = found.runs_of_entries(engine)
+    ran = remembered(found.runs_of_entries)(engine)
     show_coverage(told, ran)
     part = choose("Show", list(PARTS), "part", PARTS.get)
     if part == "answers":
@@ -55,7 +56,7 @@ def show_coverage(told: Review, ran: found.Ran) -> None:
 
 
 def show_answers(engine: sa.Engine, told: Review) -> None:
-    answers = found.answers(engine, told)
+    answers = remembered(found.answers)(engine, told)
     st.subheader("Every question, pooled over data sets")
     pooled = overview_rows(answers)
     if pooled:
@@ -84,7 +85,7 @@ def show_answers(engine: sa.Engine, told: Review) -> None:
 
 def show_ranks(engine: sa.Engine, told: Review) -> None:
     st.subheader("Ranks over data sets")
-    ranks = found.ranked(engine, told)
+    ranks = remembered(found.ranked)(engine, told)
     if ranks.found:
         st.vega_lite_chart(rank_chart(ranks.found))
         st.caption("The line on top is the critical difference. An upright bar joins entries that are not told apart.")
@@ -173,7 +174,7 @@ def show_slips_of(table: Table) -> None:
 
 
 def show_measures(engine: sa.Engine, told: Review, specs: dict[str, ProtocolSpec]) -> None:
-    measured = {key: found.measures(engine, spec) for key, spec in specs.items()}
+    measured = {key: remembered(found.measures)(engine, spec) for key, spec in specs.items()}
     grid(found.table4(told, measured))
     st.caption("How sure it is that a study stands behind its row is in brackets.")
     st.subheader("What every method's modality and saliency metrics are")

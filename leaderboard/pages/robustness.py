@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import pandas as pd
+import sqlalchemy as sa
 import streamlit as st
 
 from leaderboard import contributions, queries, robustness
 from leaderboard.figures import interval_text, metric_title
 from leaderboard.interval_charts import dots, looks, points
+from leaderboard.remembered import remembered
 from leaderboard.score_tables import DASH, height, reasons_table, scores_table
 from leaderboard.session import choose, choose_several, open_store, plain, require_evaluation, require_protocols
 from leaderboard.sweep_charts import (
@@ -20,6 +22,7 @@ from leaderboard.sweep_charts import (
     sweep_chart,
     sweep_title,
 )
+from protocols.spec import ProtocolSpec
 from protocols.suite import Suite
 
 BEST = 3  # fusing methods before a person chooses; baselines and late fusion come along
@@ -42,15 +45,14 @@ def main() -> None:
     title.caption(plain(f"{spec.title}. How far the score falls when the input is not what it was in training."))
     suite, measured = require_evaluation(engine, spec)
     metric = choose("Metric", spec.metrics, "metric", metric_title, place=right)
-    ranked, alone = contributions.methods(engine, spec)
+    ranked, alone = remembered(contributions.methods)(engine, spec)
     options = [name for name in ranked if name in measured]
     chosen = choose_several("Methods", options, default_methods(options, list(alone)), "methods")
     sweeps = choose_several("Corruptions", corruptions(suite), default_sweeps(suite), "sweeps")
     if not chosen:
         st.info("Choose one method at least.")
         return
-    values = robustness.scores(engine, spec, suite, metric)
-    found, why = robustness.sweep_scores(engine, spec, suite, metric, values)
+    values, found, why = remembered(scored)(engine, spec, suite, metric, sorted({*chosen, robustness.REFERENCE}))
     cells = queries.cells(values[values["method"].isin(chosen)])
     style = Style(looks(chosen), set(alone))
     show_curves(cells, suite, metric, sweeps, style)
@@ -59,6 +61,14 @@ def main() -> None:
     show_moved(cells, suite, metric, style)
     show_every_sweep(found[found["method"].isin(chosen)], suite, metric, chosen)
     show_undefined(why[why["method"].isin(chosen)])
+
+
+def scored(
+    engine: sa.Engine, spec: ProtocolSpec, suite: Suite, metric: str, methods: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Of some methods: the value under every condition, the scores of every sweep, and why some have none."""
+    values = robustness.scores(engine, spec, suite, metric, methods)
+    return values, *robustness.sweep_scores(engine, spec, suite, metric, values)
 
 
 def default_methods(options: Sequence[str], alone: Sequence[str]) -> list[str]:
