@@ -7,6 +7,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else Ray takes a cluster's 127.0.0.1 for an outside address
+os.environ["RAY_worker_niceness"] = "0"  # else Ray's workers starve where tests of other files run beside them
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["NUMBA_DISABLE_JIT"] = "1"  # of the shap oracle: compiling takes longer than computing
 

@@ -10,7 +10,9 @@ import pytest
 from protocols.record import read_jsonl
 from protocols.spec import load as load_protocol
 from runners import trial
-from runners.cluster import execute
+from runners.bundle import RunError
+from runners.cluster import _other_than_planned, _run, device, execute
+from runners.settings import SettingsError
 from zoo.spec import load as load_method
 
 
@@ -50,6 +52,31 @@ def test_what_is_there_is_not_done_again(short, settings):
 def test_an_unknown_backend_is_refused(settings):
     with pytest.raises(ValueError, match="no backend 'dask'; known: serial, ray"):
         list(execute([], settings, "dask", lambda e, epoch: None))
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once(short, settings):
+    experiments, _ = trial.plan([load_method("audio_only")], load_protocol(str(short)), settings, seeds=1)
+    nobody = replace(settings, cluster="127.0.0.1:1", tracking_url="off")
+    with pytest.raises(RunError, match="No Ray cluster answers at '127.0.0.1:1'.*Connection refused.*ray start --head"):
+        list(execute(experiments, nobody, "ray", lambda e, epoch: None))
+
+
+def test_a_share_of_a_gpu_decides_where_runs_are_trained(short, settings):
+    assert (device("ray", 0.25), device("ray", 0.0)) == ("cuda", "cpu")
+    with pytest.raises(SettingsError, match="--gpus is the share of each Ray task; it needs --backend ray"):
+        device("serial", 0.25)
+    protocol, method = load_protocol(str(short)), load_method("audio_only")
+    (on_gpu,), _ = trial.plan([method], protocol, settings, seeds=1, device="cuda")
+    (on_cpu,), _ = trial.plan([method], protocol, settings, seeds=1, device="cpu")
+    assert on_gpu.run != on_cpu.run
+
+
+def test_a_node_with_other_data_or_code_refuses_the_run(short, settings):
+    (planned,), _ = trial.plan([load_method("audio_only")], load_protocol(str(short)), settings, seeds=1)
+    assert _other_than_planned(planned, settings) is None
+    assert "has other code than" in _run(replace(planned, code="0" * 16), settings)[1]
+    assert "has other data of synthetic" in _run(replace(planned, fingerprint="0" * 64), settings)[1]
+    assert not settings.bundle_root.exists()
 
 
 @pytest.mark.parametrize("threads", ("1", "2"))
