@@ -21,7 +21,7 @@ def everything(outcomes):
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_serial_and_ray_give_equal_records(short, settings):
     methods = [load_method(name) for name in ("audio_only", "early_fusion")]
     experiments, _ = trial.plan(methods, load_protocol(str(short)), settings, seeds=2)
