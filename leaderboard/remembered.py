@@ -27,7 +27,7 @@ def remembered(function: Callable[Concatenate[sa.Engine, P], R]) -> Callable[Con
     Args:
         function: takes the store first.
     """
-    name = f"{function.__module__}.{function.__qualname__}"
+    name = f"{function.__code__.co_filename}:{function.__qualname__}"  # every page's module is __main__
 
     @wraps(function)
     def asked(engine: sa.Engine, *args: P.args, **kwargs: P.kwargs) -> R:
