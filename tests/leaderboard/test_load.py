@@ -6,8 +6,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import sqlalchemy as sa
 
 import leaderboard
 from leaderboard import store
+from tests.leaderboard.test_browser import wait_for
 
 MILLION = 1_000_000
 READERS = 50
@@ -86,14 +85,7 @@ def serving(url: str, folder: Path):
     with open(folder / "server.log", "w") as log:
         process = subprocess.Popen(command, env=os.environ | places, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).close()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, (folder / "server.log").read_text()
-                time.sleep(0.2)
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, folder / "server.log")
         yield Server(process, port)
     finally:
         process.terminate()
