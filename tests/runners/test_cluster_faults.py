@@ -4,8 +4,6 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -185,30 +183,6 @@ def test_a_node_is_killed(cluster, node, planned, settings, tmp_path, caplog):
     assert lost and all(
         line.endswith(f"attempt {n} of 4 goes on from its checkpoint.") for n, line in enumerate(lost, 2)
     )
-
-
-def test_the_driver_is_killed_and_the_command_called_again(cluster, node, planned, settings, tmp_path):
-    node()
-    places = {f"FUSEBOARD_{name.upper()}": str(getattr(settings, name)) for name in settings.origins}
-    command = [
-        sys.executable,
-        "-m",
-        "runners.cli",
-        "run",
-        "audio_only",
-        "--protocol",
-        str(settings.data_root / "caught.yaml"),
-        "--seeds",
-        "3",
-    ]
-    command += ["--backend", "ray", "--cluster", cluster.address, "--no-evaluate"]
-    driver = subprocess.Popen(command, cwd=ROOT, env=os.environ | places, stderr=subprocess.DEVNULL)
-    went_on = kept(until(lambda: under_way(settings, 2)), tmp_path)
-    driver.kill()
-    driver.wait()
-    assert len(list(settings.bundle_root.glob("caught@1/*/*"))) < len(planned[0])  # two were under way
-    outcomes = list(execute(planned[0], settings, "ray", unwatched))
-    as_if_nothing_had_happened(outcomes, planned, settings, went_on)
 
 
 def test_what_is_cancelled_stops_and_goes_on_later(cluster, planned, settings, tmp_path):
