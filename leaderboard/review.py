@@ -374,6 +374,12 @@ def measures(engine: sa.Engine, spec: ProtocolSpec) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Method", *metrics.values()])
 
 
+def any_measured(frame: pd.DataFrame) -> bool:
+    """Whether a table of `measures` or `claims_checked` holds one cell that was measured."""
+    told = frame.drop(columns=["Method", "Claim", "Measure"], errors="ignore")
+    return bool(told.ne(NOT_MEASURED).any(axis=None))
+
+
 def _joined(found: pd.DataFrame, base: str) -> str:
     """``audio 50.1 ± 1.2 %, video 49.9 ± 1.2 %``; drift says under which sweep."""
     texts = []

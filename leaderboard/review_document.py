@@ -81,15 +81,22 @@ def _table(engine: sa.Engine, review: Review, table: Table, specs: dict, measure
         yield "text", "No results yet. Run: fuseboard run all --protocol synthetic@1"
     elif table.id == "2":
         for key, spec in specs.items():
-            yield "text", f"{key}: {spec.title}."
-            yield "table", _cells(found.claims_checked(engine, spec, table))
+            yield from _measured(f"{key}: {spec.title}.", found.claims_checked(engine, spec, table))
     elif table.id == "3":
         yield "table", _cells(found.architectures(engine, table))
     else:
         yield "table", _cells(found.table4(review, measured))
         for key, frame in measured.items():
-            yield "text", f"Every method under {key}: what its modality and saliency metrics are."
-            yield "table", _cells(frame)
+            yield from _measured(f"Every method under {key}: what its modality and saliency metrics are.", frame)
+
+
+def _measured(said: str, frame: pd.DataFrame) -> Iterator[tuple]:
+    """A table under its sentence; the sentence alone where none of its cells was measured."""
+    if found.any_measured(frame):
+        yield "text", said
+        yield "table", _cells(frame)
+    else:
+        yield "text", f"{said} Nothing of this was measured yet."
 
 
 def slip_text(where: str, slip: Slip) -> str:

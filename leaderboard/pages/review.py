@@ -180,7 +180,7 @@ def show_measures(engine: sa.Engine, told: Review, specs: dict[str, ProtocolSpec
     st.subheader("What every method's modality and saliency metrics are")
     key = choose("Protocol", list(specs), "protocol")
     grid(measured[key])
-    if measured[key].drop(columns="Method").eq(found.NOT_MEASURED).all(axis=None):
+    if not found.any_measured(measured[key]):
         st.info("No run of this protocol was evaluated yet. Evaluate a method that was run, and reload this page:")
         st.code(f"fuseboard evaluate <method> --protocol {key}", language=None)
     st.caption("Means over runs ± half width of the 95% t interval; a reason stands where a metric has no value.")

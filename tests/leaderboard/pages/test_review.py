@@ -142,6 +142,13 @@ def test_metrics_are_numbers_reasons_or_not_measured(filled):
     assert set(table.loc["late_fusion"]) == {found.NOT_MEASURED}
 
 
+def test_a_protocol_of_which_nothing_was_measured_is_one_sentence_of_the_document(filled):
+    told = list(blocks(filled, review()))
+    after = {block[1].partition(":")[0]: told[n + 1][0] for n, block in enumerate(told) if block[0] == "text"}
+    assert after[f"Every method under {GRID}"] == "table" != after[f"Every method under {MOSI}"]
+    assert ("text", f"{MOSI}: {committed()[MOSI].title}. Nothing of this was measured yet.") not in told, "its scores"
+
+
 def test_table_4_says_what_stands_behind_a_row(filled):
     specs = {key: committed()[key] for key in (GRID, MOSI)}
     table = found.table4(review(), {key: found.measures(filled, spec) for key, spec in specs.items()})
