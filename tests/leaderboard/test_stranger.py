@@ -29,7 +29,7 @@ TEXT = draft("anas-fusion", "late_fusion")
 
 @dataclass
 class Seen:
-    """What a page answered: ids of its buttons and of the field for a token, addresses of downloads, what went wrong."""
+    """What a page answered: ids of its buttons and of the field for a token, addresses of files, what went wrong."""
 
     buttons: dict[str, str] = field(default_factory=dict)
     token: str | None = None
