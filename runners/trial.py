@@ -32,7 +32,7 @@ from runners.criteria import CRITERIA
 from runners.device import on_device
 from runners.experiment import Experiment, describe, numeric_code
 from runners.imbalance_log import ImbalanceLog
-from runners.replica import SelectionOnTest
+from runners.replica import BestEpoch
 from runners.settings import Settings
 from runners.shaped import shaped
 from runners.tracking import tracker
@@ -42,7 +42,8 @@ from zoo.spec import MethodSpec, SpecError
 from zoo.streams import attended
 
 CHECKPOINT = "checkpoint.pt"
-HONEST = "validation_selected"  # beside the metric of a replica, whose own number the test part chose
+# Beside the metrics of a replica, whose own numbers the test part chose: the same training, read at other epochs.
+BY_LOSS, BY_METRIC = "validation_selected", "validation_metric_selected"
 Features = dict[str, int | tuple[int, ...]]
 
 
@@ -225,7 +226,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
         tracking = tracker(settings.tracking_url, root)
         tracking.start(describe(experiment))
 
-        watched = _test_selection(model, division, modalities, experiment, root, folder) if spec.leaks else None
+        watched = _chosen_by_score(model, division, modalities, experiment, root, folder) if spec.leaks else {}
 
         imbalance = ImbalanceLog(
             folder,
@@ -241,8 +242,8 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             imbalance.watch(row["epoch"])
             tracking.epoch(row)
             on_epoch(row)
-            if watched:
-                watched.watch(row["epoch"])
+            for best in watched.values():
+                best.watch(row)
 
         ready = folder / "bundle"
         shutil.rmtree(ready, ignore_errors=True)  # of a run that was killed while it wrote
@@ -256,13 +257,11 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             seconds["fit"] = sum(row["seconds"] for row in state.history)
             started = time.perf_counter()
             test = division.open_test(lambda: bundle.write_opening(root, experiment))
-            records, undefined = _evaluate(model, test, modalities, experiment, ready)
-            if watched:
-                honest = [replace(r, metric=f"{r.metric}/{HONEST}") for r in records if r.metric in spec.metrics]
-                blank = [{**u, "metric": f"{u['metric']}/{HONEST}"} for u in undefined if u["metric"] in spec.metrics]
-                watched.restore()
-                records, undefined = _evaluate(model, test, modalities, experiment, ready)
-                records, undefined = honest + records, blank + undefined
+            readings = [(BY_LOSS if watched else "", _evaluate(model, test, modalities, experiment, ready))]
+            for name, best in watched.items():
+                best.restore()
+                readings.append((name, _evaluate(model, test, modalities, experiment, ready)))
+            records, undefined = _told(readings, spec)
             streams = _streams(model, division.validation, modalities)
             seconds["evaluate"] = time.perf_counter() - started
             _write_weights(model, ready / "model.safetensors")
@@ -281,7 +280,7 @@ def run_trial(experiment: Experiment, settings: Settings, on_epoch: Callable[[di
             "undefined": undefined,
             "attention": streams,
             "epochs": state.epoch,
-            "best_epoch": watched.best_epoch if watched else state.best_epoch,
+            "best_epoch": watched[""].best_epoch if watched else state.best_epoch,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "created": bundle.now(),
@@ -312,15 +311,25 @@ def fitted(model, division: Division, modalities, experiment: Experiment, checkp
     )
 
 
-def _test_selection(model, division: Division, modalities, experiment: Experiment, root: Path, folder: Path):
-    """The leaking rule of a replica: the test part is open, and in the ledger, from the first epoch on."""
+def _chosen_by_score(
+    model, division: Division, modalities, experiment: Experiment, root: Path, folder: Path
+) -> dict[str, BestEpoch]:
+    """What a replica watches beside the loss: the best validation score, and its own rule, the best test score.
+
+    The test part is open, and in the ledger, from the first epoch on.
+    """
     spec = experiment.protocol
     test = division.open_test(lambda: bundle.write_opening(root, experiment))
-    primary, condition = score_of(spec.metrics[0], test.examples.classes), spec.parsed_conditions()[0]
-    sign = -1.0 if metric(spec.metrics[0]).higher_is_better is False else 1.0
+    name, condition = spec.metrics[0], spec.parsed_conditions()[0]
+    primary = score_of(name, test.examples.classes)
+    sign = -1.0 if metric(name).higher_is_better is False else 1.0
     device = torch.device(experiment.device)
 
-    def score() -> float | None:
+    def validation(row: dict) -> float | None:
+        value = row[f"validation_{name}"]
+        return None if value is None else sign * value
+
+    def on_test(row: dict) -> float | None:
         model.to(device).eval()
         scores = score_items(
             on_device(model, device),
@@ -335,7 +344,23 @@ def _test_selection(model, division: Division, modalities, experiment: Experimen
         except Undefined:
             return None
 
-    return SelectionOnTest(folder, folder / CHECKPOINT, model, score)
+    return {
+        BY_METRIC: BestEpoch(folder / "validation-selected.pt", folder / CHECKPOINT, model, validation),
+        "": BestEpoch(folder / "test-selected.pt", folder / CHECKPOINT, model, on_test),
+    }
+
+
+def _told(
+    readings: list[tuple[str, tuple[list[Record], list[dict[str, str]]]]], spec: ProtocolSpec
+) -> tuple[list[Record], list[dict[str, str]]]:
+    """Records and reasons of every reading of a run; the metrics of one that has a name end in it."""
+    records, undefined = [], []
+    for name, (found, blank) in readings:
+        if name:
+            found = [replace(r, metric=f"{r.metric}/{name}") for r in found if r.metric in spec.metrics]
+            blank = [{**u, "metric": f"{u['metric']}/{name}"} for u in blank if u["metric"] in spec.metrics]
+        records, undefined = records + found, undefined + blank
+    return records, undefined
 
 
 def _evaluate(

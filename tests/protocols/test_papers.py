@@ -238,7 +238,7 @@ def replica_name():
         (column(modalities=["texts"]), ["column 'T', modalities: no modality 'texts'. Did you mean 'text'?"]),
         (column(needs="audiosets"), ["column 'T', needs: no data set 'audiosets'. Did you mean 'audioset'?"]),
         (run(protocol="mosi-utterances@1"), ["row 'one', run, protocol: no protocol", f"Did you mean '{MOSI}'?"]),
-        (run(replica="mosi-bclstm-replica@2"), ["run, replica:", "Did you mean 'mosi-bclstm-replica@1'"]),
+        (run(replica="mosi-bclstm-replica@3"), ["run, replica:", "Did you mean 'mosi-bclstm-replica@2'"]),
         (lambda raw: first_table(raw)["columns"][0].update(metric="macro_f1"), ["macro_f1 is none of accuracy", MOSI]),
         (run(protocol=replica_name()), ["run, protocol:", "repeats a paper's own rule"]),
         (run(protocol="grid-digit@1"), ["protocol: grid-digit@1 gives audio, video, not text"]),

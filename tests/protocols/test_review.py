@@ -79,7 +79,7 @@ def test_claims_count_the_published_numbers():
         ("tables.yaml", lambda raw: raw[2]["rows"][0].update(cells=["Accuracy"]), "1 cells for 2 columns"),
         ("tables.yaml", lambda raw: raw[2]["rows"][0].update(studies=["mocanu2032"]), "no study 'mocanu2032'"),
         ("questions.yaml", lambda raw: raw["protocols"].append("grid@1"), "questions: no protocol 'grid@1'"),
-        ("questions.yaml", lambda raw: raw["protocols"].append("mosi-mmmuba-replica@1"), "leaking rule"),
+        ("questions.yaml", lambda raw: raw["protocols"].append("mosi-mmmuba-replica@2"), "leaking rule"),
         ("questions.yaml", lambda raw: raw.update(metric="flops"), "has no 'flops'; it has accuracy"),
     ],
 )

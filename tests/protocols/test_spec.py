@@ -4,7 +4,7 @@ import yaml
 from protocols.spec import SpecError, committed, load, read
 
 OURS = ("grid-digit-noisy@1", "grid-digit@1", "grid-letter@1", "mosi-utterance@1", "ravdess-actors@1", "synthetic@1")
-REPLICAS = tuple(f"mosi-{paper}-replica@1" for paper in ("mmmuba", "bclstm", "hfusion", "catflstm"))
+REPLICAS = tuple(f"mosi-{paper}-replica@2" for paper in ("mmmuba", "bclstm", "hfusion", "catflstm"))
 
 
 def written(tmp_path, **changes):

@@ -63,7 +63,7 @@ def test_a_table_keeps_the_papers_layout(said):
     assert lines[head + 1].split()[:9] == ["MMMU-BA", "ours", "-", "-", "-", "81.51", "80.58", "65.16", "82.31"]
     assert "mmmu_ba-code, under mosi-utterance@1" in lines[head + 1]
     text = "\n".join(lines)
-    assert "mosi-mmmuba-replica@1" in text and "most frequent class of the part that is scored, computed" in text
+    assert "mosi-mmmuba-replica@2" in text and "most frequent class of the part that is scored, computed" in text
     assert "not comparable [1]" in text and "\n[1] " in text
 
 
@@ -99,7 +99,7 @@ def test_a_cell_in_json_says_everything(told):
     cell = next(c for c in parts[0]["cells"] if c["row"] == "MU-SA" and c["column"] == "T")
     assert cell["value"] == pytest.approx(0.8018) and cell["tolerance"] == pytest.approx(0.01)
     assert cell["run"]["method"] == "mu_sa" and cell["modalities"] == ["text"] and cell["state"] == "now"
-    assert cell["replicas"] == ["mosi-mmmuba-replica@1"] and cell["evidence"][0]["source"] == "paper"
+    assert cell["replicas"] == ["mosi-mmmuba-replica@2"] and cell["evidence"][0]["source"] == "paper"
     waiting = parts[1]["cells"][0]
     assert waiting["state"] == "data" and waiting["needs"] == "cmu-mosei-utterances" and waiting["replicas"] == []
 

@@ -145,7 +145,7 @@ def test_a_replica_gives_both_rules_from_one_training():
     [table] = found.chosen("1-mosi")
     cell = next(cell for cell in table.cells if cell.state == "now")
     honest, leaking = footings(found, cell)
-    assert honest.protocol == leaking.protocol == "mosi-mmmuba-replica@1"
+    assert honest.protocol == leaking.protocol == "mosi-mmmuba-replica@2"
     assert leaking.leaks and not honest.leaks and honest.suffix == "/validation_selected"
 
 

@@ -60,7 +60,7 @@ def test_a_protocol_has_its_card_parts_and_ledger(page, engine, bundles):
 
 
 def test_protocols_without_a_run_have_a_page_and_leaks_are_told(page):
-    at = page(protocol="mosi-hfusion-replica@1")
+    at = page(protocol="mosi-hfusion-replica@2")
     assert "the epoch is chosen on the test part" in said(at)
     assert "Nobody opened it yet" in said(at)
     shared = page(protocol="crema-d-shared-actor@1")
