@@ -206,6 +206,32 @@ class Row(Verdict):
         return f"{self.group}: {self.title}" if self.group else self.title
 
 
+Place = tuple[str, str]  # heading of a row, title of a column
+
+
+class Pair(Part):
+    """Two numbers of one table of which the paper prints the first as the better one."""
+
+    better: Place
+    worse: Place
+
+    @property
+    def places(self) -> tuple[Place, Place]:
+        return self.better, self.worse
+
+
+class Claim(Part):
+    """What a table is printed to show.
+
+    Args:
+        says: in our words.
+        pairs: the comparisons that it rests on.
+    """
+
+    says: str
+    pairs: tuple[Pair, ...] = Field(min_length=1)
+
+
 class Table(Part):
     """One printed table, or the part of it that belongs to one data set.
 
@@ -219,6 +245,8 @@ class Table(Part):
         tolerance: in the columns' unit.
         read_off: half width of the reading error, where numbers were taken from a drawing.
         beside: keys of TRIVIAL to compute and set beside the table.
+        headline: the number that the paper is known for.
+        claims: what the numbers are to show, by comparison with each other.
         otherwise: why rows that say nothing themselves are not run.
         unverified: why the whole table is blank.
         omitted: what the paper prints in this table and is not here.
@@ -235,6 +263,8 @@ class Table(Part):
     read_off: float | None = Field(default=None, gt=0)
     beside: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    headline: Place | None = None
+    claims: tuple[Claim, ...] = ()
     otherwise: str | None = None
     unverified: str | None = None
     omitted: str | None = None
@@ -256,6 +286,11 @@ class Table(Part):
             for index, column in enumerate(self.columns)
             if row.values[index] != NONE
         )
+
+    @cached_property
+    def places(self) -> Mapping[Place, "Cell"]:
+        """The same cells by row and column, as claims name them."""
+        return {(cell.row.heading, cell.column.title): cell for cell in self.cells}
 
     def coverage(self) -> dict[str, int]:
         """How many cells are in each of STATES."""
@@ -393,6 +428,13 @@ class Cell:
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         return self.row.evidence or self.table.evidence
+
+
+def gain(better: Cell, worse: Cell) -> float | None:
+    """How much better the first number is printed than the second; None where one of them is blank."""
+    if better.value is None or worse.value is None:
+        return None
+    return (better.value - worse.value) * (-1 if better.column.direction == "lower" else 1)
 
 
 def replicas(paper: Paper, run: Run) -> tuple[str, ...]:

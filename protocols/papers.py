@@ -21,11 +21,13 @@ from protocols.paper import (
     NONE,
     TRIVIAL,
     Cell,
+    Claim,
     Column,
     Dataset,
     Evidence,
     Finding,
     Measurement,
+    Pair,
     Paper,
     PaperError,
     Row,
@@ -33,6 +35,7 @@ from protocols.paper import (
     Source,
     Table,
     Verdict,
+    gain,
     replicas,
 )
 from protocols.spec import committed
@@ -130,7 +133,7 @@ def _explained(error: ValidationError, head: str, raw: Any) -> Iterator[str]:
                 place.append(str(step))
                 kind = {"tables": Table, "rows": Row, "columns": Column, "run": Run, "sources": Source}.get(step, kind)
                 kind = {"cells": Verdict, "evidence": Evidence, "finding": Finding}.get(step, kind)
-                kind = {"measured": Measurement}.get(step, kind)
+                kind = {"measured": Measurement, "claims": Claim, "pairs": Pair}.get(step, kind)
             elif isinstance(value, dict) and {"id", "name"} & value.keys():
                 place[-1] = f"{place[-1].removesuffix('s')} {value.get('id') or value.get('name')!r}"
             else:
@@ -164,7 +167,8 @@ def problems(paper: Paper, refusal: Refusal | None = None) -> list[str]:
     cited = {e.source for table in paper.tables for part in (table, *table.rows) for e in part.evidence}
     found += [f"sources: no number is from {name!r}." for name in paper.sources if name not in cited]
     for table in paper.tables:
-        told = (*_table_problems(table), *_row_problems(table), *_source_problems(paper, table))
+        told = (*_table_problems(table), *_row_problems(table), *_claim_problems(table))
+        told = (*told, *_source_problems(paper, table))
         found += [f"table {table.id}, {problem}" for problem in (*told, *_metric_problems(paper, table))]
         if refusal:
             found += [f"table {table.id}, {problem}" for problem in _method_problems(table, refusal)]
@@ -226,6 +230,24 @@ def _row_problems(table: Table) -> Iterator[str]:
                 yield from (f"{where}, run, {problem}" for problem in _run_problems(table, told.run))
         if len(row.values) == len(titles):
             yield from (f"{where}, column {cell.column.title!r}: {p}" for cell in _of(table, row) for p in _gaps(cell))
+
+
+def _claim_problems(table: Table) -> Iterator[str]:
+    """Places without a number, and pairs that the paper prints the other way round."""
+    if not (_whole(table) and (table.claims or table.headline)):
+        return
+    asked = [(f"claim {c.says!r}", place) for c in table.claims for pair in c.pairs for place in pair.places]
+    asked += [("headline", table.headline)] if table.headline else []
+    known = [" / ".join(place) for place in table.places]
+    for where, place in asked:
+        if place not in table.places:
+            yield f"{where}: {_unknown('number', ' / '.join(place), known)}"
+    for claim in table.claims:
+        for pair in claim.pairs:
+            better, worse = (table.places.get(place) for place in pair.places)
+            if better and worse and (ahead := gain(better, worse)) is not None and ahead <= 0:
+                told = f"{' / '.join(pair.better)} ({better.printed}) is not printed as better than"
+                yield f"claim {claim.says!r}: {told} {' / '.join(pair.worse)} ({worse.printed})."
 
 
 def _of(table: Table, row: Row) -> Iterator[Cell]:

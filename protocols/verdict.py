@@ -1,9 +1,9 @@
 """Does a published number hold? Fixed before the run: the rule, the tolerance and the words."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from protocols.statistics import t_interval
+from protocols.statistics import Interval, t_interval
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 INCONCLUSIVE, NOT_COMPARABLE = "inconclusive", "not comparable"
@@ -31,6 +31,28 @@ class Judged:
     n: int
     difference: float
     reason: str
+
+
+HOLDS, REVERSED, NOT_TOLD_APART = "holds", "the other way round", "not told apart"
+
+
+def compare(better: Mapping[Hashable, float], worse: Mapping[Hashable, float]) -> tuple[Interval, str] | None:
+    """Whether a number that is printed as the better one is better in our runs, too, run by run.
+
+    ``holds`` where the 95 % t interval of the paired difference lies above 0, ``the other way round`` where it lies
+    below, else ``not told apart``.
+
+    Args:
+        better, worse: what pairs the runs, such as seed and fold -> value; higher is better.
+
+    Returns:
+        The difference with its interval, and the word; None for fewer than MIN_RUNS shared runs.
+    """
+    shared = [key for key in better if key in worse]
+    if len(shared) < MIN_RUNS:
+        return None
+    found = t_interval([better[key] - worse[key] for key in shared], CONFIDENCE)
+    return found, HOLDS if found.low > 0 else REVERSED if found.high < 0 else NOT_TOLD_APART
 
 
 def judge(values: Sequence[float], reported: float, tolerance: float) -> Judged:

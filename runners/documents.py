@@ -1,7 +1,8 @@
 """Documents as Markdown, HTML and LaTeX, all from one list of blocks.
 
 A block is ("title" | "heading" | "subheading" | "text", words), ("list", lines), ("code", lines to type),
-("table", (header, rows)) or ("drawing", SVG); only HTML shows the last, so its numbers stand in a table as well.
+("table", (header, rows)), ("drawing", SVG) or ("figure", (file, caption, SVG)). Only HTML shows a drawing, and Markdown
+a figure whose file stands beside it, so their numbers stand in a table as well.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ def markdown(blocks: Sequence[tuple]) -> str:
             out.append("\n".join(f"- {line}" for line in content))
         elif kind == "code":
             out.append(f"```\n{content}\n```")
+        elif kind == "figure":
+            file, caption, _ = content
+            out.append(f"![{caption}]({file})\n\n{caption}")
         elif kind == "table":
             header, rows = content
             lines = [header, ["---"] * len(header), *rows]
@@ -38,6 +42,8 @@ td.holds { background: #d6eaf8 }
 td.fails { background: #fbe3d0 }
 td.open { background: #f3f3f3 }
 svg { max-width: 100%; height: auto }
+figure { margin: 1rem 0 }
+figcaption { font-size: 14px; color: #444 }
 """
 
 
@@ -54,6 +60,8 @@ def html(title: str, blocks: Sequence[tuple]) -> str:
             out.append("<ul>" + "".join(f"<li>{say(line)}</li>" for line in content) + "</ul>")
         elif kind == "drawing":
             out.append(content)
+        elif kind == "figure":
+            out.append(f"<figure>{content[2]}<figcaption>{say(content[1])}</figcaption></figure>")
         elif kind == "code":
             out.append(f"<pre>{say(content)}</pre>")
         else:

@@ -14,7 +14,7 @@ from protocols.paper import TRIVIAL, UNITS, Cell
 from protocols.verdict import INCONCLUSIVE, NOT_COMPARABLE, NOT_REPRODUCED, REPRODUCED, Judged
 from runners import bundle
 from runners.documents import escaped, html, markdown
-from runners.reproduce import Outcome, Reproduction
+from runners.reproduce import BY_LOSS, BY_SCORE, BY_TEST, Outcome, Reproduction
 
 SIGNS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", INCONCLUSIVE: "?", NOT_COMPARABLE: "–"}
 OPENING = ("method", "protocol", "split", "seed", "opened", "run")
@@ -46,7 +46,7 @@ class Circumstances:
 
 
 def write(reproduction: Reproduction, made: Circumstances, folder: Path) -> None:
-    """Write the report (``.md``, ``.html``), the table (``.csv``, ``.tex``), its runs, its openings, the manifest."""
+    """Write the report (``.md``, ``.html``), its figure, the table (``.csv``, ``.tex``), runs, openings, manifest."""
     from runners.report_text import blocks
 
     told = list(blocks(reproduction, made))
@@ -55,6 +55,7 @@ def write(reproduction: Reproduction, made: Circumstances, folder: Path) -> None
     files = {"report.md": markdown(told), "report.html": html(title, told), "table.csv": _csv(reproduction)}
     files |= {"table.tex": _latex(reproduction), "runs.csv": _runs(reproduction), "ledger.csv": _ledger(made)}
     files |= {"manifest.json": manifest}
+    files |= {content[0]: content[2] for kind, content in told if kind == "figure"}
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -84,20 +85,19 @@ def name(cell: Cell) -> str:
     return f"{cell.row.heading}, {cell.column.title}"
 
 
-def layout(reproduction: Reproduction, *, leaking: bool = False) -> tuple[list[str], list[list[str]]]:
+def layout(reproduction: Reproduction, rule: str = BY_LOSS) -> tuple[list[str], list[list[str]]]:
     """Header and rows as the paper prints them, each cell as ``cell_text`` says it; trivial answers below.
 
     Args:
-        leaking: the epochs chosen on the test part, and only the rows that have such.
+        rule: that chose the epochs; of another than the first one only the rows that have such.
     """
     table, rows = reproduction.table, []
     by_place = {(id(o.cell.row), o.cell.index): o for o in reproduction.outcomes}
     for row in table.rows:
         found = [by_place.get((id(row), index)) for index in range(len(table.columns))]
-        if leaking and not any(o and o.leaking for o in found):
+        if rule != BY_LOSS and not any(o and o.under(rule) for o in found):
             continue
-        texts = ["" if o is None else cell_text(o, o.leaking if leaking else o.main) for o in found]
-        rows.append([row.heading, *texts])
+        rows.append([row.heading, *("" if o is None else cell_text(o, o.under(rule)) for o in found)])
     for key in TRIVIAL:
         having = [o for o in reproduction.runnable if key in o.trivial]
         scores = {o.cell.index: f"{shown(o.trivial[key], o.cell):.2f}" for o in having}
@@ -111,8 +111,17 @@ def layout(reproduction: Reproduction, *, leaking: bool = False) -> tuple[list[s
 
 HEAD = ("paper", "table", "row", "column", "metric", "unit", "direction", "reported", "tolerance")
 OURS = ("method", "protocol", "mean", "low", "high", "n", "difference")
-ON_TEST = ("test_mean", "test_low", "test_high", "test_best", "test_verdict", "selection", "selection_low")
-COLUMNS = (*HEAD, *OURS, "verdict", "reason", *ON_TEST, "selection_high", *TRIVIAL)
+# The same trainings with the epoch chosen by the best score, on the validation and on the test part, and what each
+# of the two steps adds.
+OTHERS = {"score": BY_SCORE, "test": BY_TEST}
+STEPS = {"added_by_score": (BY_LOSS, BY_SCORE), "added_by_test": (BY_SCORE, BY_TEST)}
+ENDS = ("mean", "low", "high")
+COLUMNS = (
+    *(*HEAD, *OURS, "verdict", "reason"),
+    *(f"{rule}_{end}" for rule in OTHERS for end in (*ENDS, "verdict")),
+    *(f"{step}{end}" for step in STEPS for end in ("", "_low", "_high")),
+    *("test_best", *TRIVIAL),
+)
 
 
 def _csv(reproduction: Reproduction) -> str:
@@ -132,25 +141,27 @@ def _csv(reproduction: Reproduction) -> str:
 
 
 def _numbers(outcome: Outcome) -> dict[str, Any]:
-    """What was measured of a cell: both rules, and what lies between them."""
-    cell, main, test = outcome.cell, outcome.main, outcome.leaking
+    """What was measured of a cell: every rule, and what lies between them."""
+    cell, main = outcome.cell, outcome.main
     if main is None:
         return {}
     first = outcome.reruns[0]
     row: dict[str, Any] = {"method": first.spec.name, "protocol": first.footings[0].protocol, "n": main.n}
-    row |= {end: _digits(getattr(main, end), cell) for end in ("mean", "low", "high", "difference")}
-    if test is not None:
-        row |= {f"test_{end}": _digits(getattr(test, end), cell) for end in ("mean", "low", "high")}
-        row |= {"test_best": _digits(best(outcome), cell), "test_verdict": test.verdict}
-        added = first.added
-        row |= {"selection": _digits(added.mean, cell), "selection_low": _digits(added.low, cell)}
-        row |= {"selection_high": _digits(added.high, cell)}
-    return row
+    row |= {end: _digits(getattr(main, end), cell) for end in (*ENDS, "difference")}
+    for name, rule in OTHERS.items():
+        if judged := outcome.under(rule):
+            row |= {f"{name}_{end}": _digits(getattr(judged, end), cell) for end in ENDS}
+            row |= {f"{name}_verdict": judged.verdict}
+    for step, rules in STEPS.items():
+        if added := first.between(*rules):
+            row |= {step: _digits(added.mean, cell), f"{step}_low": _digits(added.low, cell)}
+            row |= {f"{step}_high": _digits(added.high, cell)}
+    return row | ({"test_best": _digits(best(outcome), cell)} if outcome.leaking else {})
 
 
 def best(outcome: Outcome) -> float:
     """The best single run with the epoch chosen on the test part."""
-    values = outcome.reruns[0].numbers(leaking=True)
+    values = outcome.reruns[0].numbers(BY_TEST).values()
     return min(values) if outcome.cell.column.direction == "lower" else max(values)
 
 
@@ -180,20 +191,20 @@ def _runs(reproduction: Reproduction) -> str:
     """The numbers that every mean is made of: one row a cell, preset, rule and run, in the unit of the table."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("row", "column", "metric", "preset", "epoch_chosen_on", "seed", "fold", "value"))
+    writer.writerow(("row", "column", "metric", "preset", "epoch_chosen_by", "seed", "fold", "value"))
     for outcome in reproduction.runnable:
         cell = (outcome.cell.row.heading, outcome.cell.column.title, outcome.cell.column.metric)
         for rerun in outcome.reruns:
             for footing, values in rerun.values.items():
-                rule = "test" if footing.leaks else "validation"
                 for (seed, fold), value in sorted(values.items()):
-                    writer.writerow((*cell, rerun.preset, rule, seed, fold or "", f"{shown(value, outcome.cell):.6f}"))
+                    told = (rerun.preset, footing.rule, seed, fold or "", f"{shown(value, outcome.cell):.6f}")
+                    writer.writerow((*cell, *told))
     return out.getvalue()
 
 
 def _manifest(reproduction: Reproduction, made: Circumstances) -> dict:
     return {
-        "schema_version": 2,
+        "schema_version": 3,
         "paper": reproduction.paper.key,
         "table": reproduction.table.id,
         "command": made.command,

@@ -14,10 +14,10 @@ WIDE, LEFT, RIGHT, HIGH, FOOT = 900, 300, 20, 24, 44  # pixels: drawing, labels,
 KEY = 30  # pixels of the legend
 
 
-def drawing(done: Sequence[Outcome]) -> str:
-    """One panel a unit: a row a cell, in the order of the table. Its numbers stand in the tables of the report."""
+def drawings(done: Sequence[Outcome]) -> list[tuple[str, str]]:
+    """One a unit: a row a cell, in the order of the table. Its numbers stand in the tables of the report."""
     units = dict.fromkeys(o.cell.column.unit for o in done)
-    return "\n".join(_panel([o for o in done if o.cell.column.unit == unit], unit) for unit in units)
+    return [(unit, _panel([o for o in done if o.cell.column.unit == unit], unit)) for unit in units]
 
 
 def _panel(done: Sequence[Outcome], unit: str) -> str:

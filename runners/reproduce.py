@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from protocols.paper import TRIVIAL, Cell, Paper, Table, replicas
-from protocols.record import read_jsonl
+from protocols.paper import TRIVIAL, Cell, Claim, Pair, Paper, Table, gain, replicas
+from protocols.record import Record, read_jsonl
 from protocols.spec import ProtocolSpec, committed
 from protocols.statistics import Interval, t_interval
-from protocols.verdict import NOT_COMPARABLE, Judged, judge
+from protocols.verdict import NOT_COMPARABLE, Judged, compare, judge
 from runners.brought import here
 from runners.cluster import OnEpoch, execute
 from runners.experiment import Experiment
@@ -18,7 +18,8 @@ from runners.settings import Settings
 from runners.trial import Progress, plan, silent
 from zoo.spec import MethodSpec
 
-VALIDATION, TEST = "validation-selected", "test-selected"
+# What chose the epoch whose number is read. The first one gives the verdict; the last one leaks.
+BY_LOSS, BY_SCORE, BY_TEST = "validation loss", "validation score", "test score"
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,13 @@ class Footing:
     """One rule under which a cell is recomputed.
 
     Args:
+        rule: BY_LOSS, BY_SCORE or BY_TEST. The last explains a gap and is no reproduction by itself.
         suffix: of the metric in the runs' records.
-        leaks: True where the epoch is chosen by its test score; explains a gap, is no reproduction by itself.
     """
 
-    name: str
+    rule: str
     protocol: str
     suffix: str = ""
-    leaks: bool = False
 
 
 @dataclass
@@ -59,23 +59,20 @@ class Rerun:
     values: dict[Footing, dict[tuple[int, int], float]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
-    def numbers(self, *, leaking: bool) -> list[float]:
-        """One number a run, in the order of the seeds."""
-        found = next((values for footing, values in self.values.items() if footing.leaks == leaking), {})
-        return [found[key] for key in sorted(found)]
+    def numbers(self, rule: str = BY_LOSS) -> dict[tuple[int, int], float]:
+        """(seed, fold) -> our number, in the order of the seeds; empty while runs are still to come."""
+        found = next((values for footing, values in self.values.items() if footing.rule == rule), {})
+        return {} if self.waiting else {key: found[key] for key in sorted(found)}
 
-    def judged(self, *, leaking: bool = False) -> Judged | None:
+    def judged(self, rule: str = BY_LOSS) -> Judged | None:
         """The verdict on the published number, once every run has ended; None where nothing was measured."""
-        values = [] if self.waiting else self.numbers(leaking=leaking)
+        values = [*self.numbers(rule).values()]
         return judge(values, self.reported, self.tolerance) if values else None
 
-    @property
-    def added(self) -> Interval | None:
-        """What choosing the epoch on the test part adds, run by run, with its 95 % t interval."""
-        fair, leaking = self.numbers(leaking=False), self.numbers(leaking=True)
-        if self.waiting or not fair or len(fair) != len(leaking):
-            return None
-        return t_interval([b - a for a, b in zip(fair, leaking, strict=True)])
+    def between(self, first: str, second: str) -> Interval | None:
+        """What the second rule gives above the first, run by run, with its 95 % t interval."""
+        one, other = self.numbers(first), self.numbers(second)
+        return t_interval([other[key] - one[key] for key in one]) if one and one.keys() == other.keys() else None
 
 
 @dataclass
@@ -85,26 +82,32 @@ class Outcome:
     Args:
         reruns: the first one's verdict is the cell's, the others explain a gap; empty for a cell that is not run.
         trivial: key of TRIVIAL -> what that answer scores on the same items.
+        items: test items behind each number.
     """
 
     cell: Cell
     reruns: list[Rerun] = field(default_factory=list)
     trivial: dict[str, float] = field(default_factory=dict)
+    items: int = 0
 
     @property
     def pending(self) -> bool:
         """Whether runs are still to come."""
         return any(rerun.waiting for rerun in self.reruns)
 
+    def under(self, rule: str) -> Judged | None:
+        """The verdict of the first rerun under a rule."""
+        return self.reruns[0].judged(rule) if self.reruns else None
+
     @property
     def main(self) -> Judged | None:
-        """Under the rule that does not leak."""
-        return self.reruns[0].judged() if self.reruns else None
+        """Under the rule that gives the verdict."""
+        return self.under(BY_LOSS)
 
     @property
     def leaking(self) -> Judged | None:
         """With the epoch chosen on the test part."""
-        return self.reruns[0].judged(leaking=True) if self.reruns else None
+        return self.under(BY_TEST)
 
     @property
     def verdict(self) -> str:
@@ -114,9 +117,15 @@ class Outcome:
     @property
     def beaten(self) -> list[str]:
         """The trivial answers that the published number does not beat."""
-        higher = self.cell.column.direction != "lower"
-        gains = {name: self.cell.value - score for name, score in self.trivial.items()}
-        return [name for name, gain in gains.items() if (gain <= 0 if higher else gain >= 0)]
+        return [name for name, score in self.trivial.items() if self._above(self.cell.value, score) <= 0]
+
+    @property
+    def below(self) -> list[str]:
+        """The trivial answers that our mean does not beat."""
+        return [name for name, score in self.trivial.items() if self.main and self._above(self.main.mean, score) <= 0]
+
+    def _above(self, value: float, score: float) -> float:
+        return score - value if self.cell.column.direction == "lower" else value - score
 
     @property
     def reason(self) -> str:
@@ -156,8 +165,9 @@ def footings(paper: Paper, cell: Cell) -> tuple[Footing, ...]:
     """The rules for one cell: from a replica, whose one training serves both, else the row's own protocol."""
     for key in replicas(paper, cell.run):
         if committed()[key].leaks:
-            return Footing(VALIDATION, key, "/validation_selected"), Footing(TEST, key, leaks=True)
-    return (Footing(VALIDATION, cell.run.protocol),)
+            by_loss = Footing(BY_LOSS, key, "/validation_selected")
+            return by_loss, Footing(BY_SCORE, key, "/validation_metric_selected"), Footing(BY_TEST, key)
+    return (Footing(BY_LOSS, cell.run.protocol),)
 
 
 def prepare(
@@ -219,38 +229,80 @@ def recompute(
     """
     for done in execute(reproduction.experiments, settings, backend, on_epoch):
         manifest = _manifest(done.place) if done.place else {"status": "failed", "reason": done.error}
-        scores = _scores(done.place, manifest) if manifest["status"] == "completed" else None
+        records = _records(done.place, manifest) if manifest["status"] == "completed" else None
         finished = []
         for outcome, rerun in list(reproduction.served(done.experiment.run)):
             rerun.waiting.discard(done.experiment.run)
-            if scores is None:
+            if records is None:
                 rerun.failed.append(manifest["reason"])
             else:
-                _read(done.experiment, scores, manifest.get("undefined", []), outcome, rerun)
+                _read(done.experiment, records, manifest.get("undefined", []), outcome, rerun)
             if not outcome.pending:
                 finished.append(outcome)
         yield done.experiment, done.place, finished
 
 
 def _read(
-    experiment: Experiment, scores: Mapping[str, float], undefined: list[dict[str, str]], outcome: Outcome, rerun: Rerun
+    experiment: Experiment,
+    records: Mapping[str, Record],
+    undefined: list[dict[str, str]],
+    outcome: Outcome,
+    rerun: Rerun,
 ) -> None:
     metric, place = outcome.cell.column.metric, (experiment.seed, experiment.fold or 0)
     for footing in rerun.footings:
         name = f"{metric}{footing.suffix}"
-        if name in scores:
-            rerun.values.setdefault(footing, {})[place] = scores[name]
+        if name in records:
+            rerun.values.setdefault(footing, {})[place] = records[name].value
+            outcome.items = records[name].n
         else:
             why = next(row["reason"] for row in undefined if row["metric"] == name)
             rerun.failed.append(f"{name} is undefined with seed {experiment.seed}: {why}")
-    outcome.trivial |= {name: scores[f"{metric}/{name}"] for name in TRIVIAL if f"{metric}/{name}" in scores}
+    there = {name: records[f"{metric}/{name}"].value for name in TRIVIAL if f"{metric}/{name}" in records}
+    outcome.trivial |= there
 
 
 def _manifest(place: Path) -> dict:
     return json.loads((place / "manifest.json").read_text(encoding="utf-8"))
 
 
-def _scores(place: Path, manifest: dict) -> Mapping[str, float]:
-    """Metric -> value under the primary condition."""
+def _records(place: Path, manifest: dict) -> Mapping[str, Record]:
+    """Metric -> record under the primary condition."""
     primary = ProtocolSpec.model_validate(manifest["protocol"]).conditions[0]
-    return {r.metric: r.value for r in read_jsonl(place / "records.jsonl") if r.condition == primary}
+    return {r.metric: r for r in read_jsonl(place / "records.jsonl") if r.condition == primary}
+
+
+# ---------------------------------------------------------------------------------------------------- claims
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two numbers of a claim: how much better the first is printed, and how much better it is in our runs.
+
+    Args:
+        ours: rule -> difference with its interval, and the word of ``protocols.verdict.compare``.
+    """
+
+    pair: Pair
+    printed: float
+    ours: Mapping[str, tuple[Interval, str]]
+
+
+def compared(reproduction: Reproduction, claim: Claim) -> list[Compared]:
+    """The pairs of a claim of which both numbers were recomputed."""
+    table = reproduction.table
+    outcomes = {(o.cell.row.heading, o.cell.column.title): o for o in reproduction.runnable}
+    found = []
+    for pair in claim.pairs:
+        better, worse = (outcomes.get(place) for place in pair.places)
+        if better is None or worse is None:
+            continue
+        ours = {}
+        for rule in (BY_LOSS, BY_SCORE, BY_TEST):
+            values = [o.reruns[0].numbers(rule) for o in (better, worse)]
+            lower = better.cell.column.direction == "lower"
+            if told := compare(*(values[::-1] if lower else values)):
+                ours[rule] = told
+        if ours:
+            found.append(Compared(pair, gain(*(table.places[place] for place in pair.places)), ours))
+    return found

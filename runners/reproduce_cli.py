@@ -77,7 +77,7 @@ def _one(told, table, found, rows: list[str], seeds: int, also: bool, backend: s
         print_rows(_json(prepared), True)
     else:
         _print_table(prepared)
-    say(f"The report is in {place}: report.md, report.html, table.csv, table.tex, runs.csv, ledger.csv, manifest.json")
+    say(f"The report is in {place}: begin with report.html, or report.md.")
     return failed
 
 
@@ -145,7 +145,7 @@ def _json(prepared) -> list[dict]:
         row = {"row": cell.row.heading, "column": cell.column.title, "reported": cell.value, "verdict": outcome.verdict}
         row |= {"reason": outcome.reason, "tolerance": cell.tolerance, "trivial": outcome.trivial}
         for rerun in outcome.reruns:
-            found = {f.name: rerun.judged(leaking=f.leaks) for f in rerun.footings}
+            found = {f.rule: rerun.judged(f.rule) for f in rerun.footings}
             row[rerun.preset] = {name: vars(judged) for name, judged in found.items() if judged}
         rows.append(row)
     return rows

@@ -28,10 +28,10 @@ def test_means_and_verdicts_follow_from_the_runs(folder):
             continue
         of_cell = [r for r in runs if all(r[key] == cell[key] for key in NAMED)]
         first = [r for r in of_cell if r["preset"] == of_cell[0]["preset"]]
-        for rule, prefix in (("validation", ""), ("test", "test_")):
-            values = [float(r["value"]) for r in first if r["epoch_chosen_on"] == rule]
+        for rule, prefix in (("validation loss", ""), ("validation score", "score_"), ("test score", "test_")):
+            values = [float(r["value"]) for r in first if r["epoch_chosen_by"] == rule]
             if not values:
-                assert not cell.get("test_mean")
+                assert not cell.get(f"{prefix}mean")
                 continue
             judged = judge(values, float(cell["reported"]), float(cell["tolerance"]))
             assert cell[f"{prefix}verdict"] == judged.verdict

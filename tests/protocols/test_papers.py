@@ -201,6 +201,10 @@ def hearsay(raw):
     raw["sources"]["paper"]["kind"] = "note"
 
 
+def claim(better, worse):
+    return table(claims=[{"says": "It helps", "pairs": [{"better": better, "worse": worse}]}])
+
+
 def replica_name():
     return next(key for key, spec in committed().items() if spec.replica_of)
 
@@ -245,6 +249,10 @@ def replica_name():
         (lambda raw: first_row(raw)["run"].pop("protocol"), ["the run names neither a protocol nor needs"]),
         (lambda raw: first_row(raw).update(name="two"), ["rows: 'two' stands 2 times"]),
         (repeated_group, ["rows: those of 'a' do not stand together, so this is not the printed order"]),
+        (claim(["one", "T"], ["tow", "T"]), ["claim 'It helps': no number 'tow / T'. Did you mean 'two / T'?"]),
+        (claim(["two", "T"], ["one", "T"]), ["claim 'It helps': two / T (78.1) is not printed as better than one / T"]),
+        (claim(["three", "MAE"], ["two", "MAE"]), ["three / MAE (1.000) is not printed as better than two / MAE"]),
+        (table(headline=["one", "MAE"]), ["headline: no number 'one / MAE'"]),
         (lambda raw: raw["tables"].append(first_table(raw)), ["tables: id '1-mosi' stands 2 times"]),
         (lambda raw: raw.update(key="roe2020"), ["holds paper 'roe2020'; file and key must agree"]),
         (lambda raw: raw.update(tables=[]), ["tables:", "at least 1 item"]),

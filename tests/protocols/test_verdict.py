@@ -2,8 +2,18 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from protocols.verdict import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED, judge
+from protocols.verdict import (
+    HOLDS,
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    NOT_TOLD_APART,
+    REPRODUCED,
+    REVERSED,
+    compare,
+    judge,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,3 +73,19 @@ def test_tables_of_known_truth_get_the_right_words(runs):
     assert np.mean((words == NOT_REPRODUCED) & inside) <= most
     right = np.where(inside, words == REPRODUCED, words == NOT_REPRODUCED)
     assert right.mean() > {3: 0.25, 5: 0.5}[runs]
+
+
+def test_a_comparison_is_the_paired_t_interval_of_shared_runs():
+    rng = np.random.default_rng(3)
+    worse = {seed: 78.0 + noise for seed, noise in enumerate(rng.normal(0, 2.0, 8))}
+    better = {
+        seed: value + 0.5 + noise for (seed, value), noise in zip(worse.items(), rng.normal(0, 0.1, 8), strict=True)
+    }
+    found, word = compare(better | {99: 0.0}, worse)
+    wanted = stats.ttest_rel([better[s] for s in worse], [*worse.values()]).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high)) and word == HOLDS, (
+        "what both share is gone"
+    )
+    assert compare(worse, better)[1] == REVERSED
+    assert compare({s: v + (-1) ** s for s, v in worse.items()}, worse)[1] == NOT_TOLD_APART
+    assert compare({0: 1.0, 1: 1.0}, {0: 0.0, 1: 0.0}) is None, "two runs tell nothing"

@@ -11,12 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from protocols.paper import Finding, Table
+from protocols.paper import Claim, Finding, Pair, Table
 from protocols.papers import paper
-from protocols.verdict import INCONCLUSIVE, NOT_COMPARABLE, NOT_REPRODUCED, REPRODUCED
+from protocols.verdict import HOLDS, INCONCLUSIVE, NOT_COMPARABLE, NOT_REPRODUCED, REPRODUCED
 from runners.papers_cli import method_spec
 from runners.report import COLUMNS, Circumstances, layout, write
-from runners.reproduce import Footing, Outcome, Reproduction, Rerun, footings, prepare
+from runners.reproduce import (
+    BY_LOSS,
+    BY_SCORE,
+    BY_TEST,
+    Footing,
+    Outcome,
+    Reproduction,
+    Rerun,
+    compared,
+    footings,
+    prepare,
+)
 from runners.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -24,15 +35,16 @@ DATA = os.environ.get("FUSEBOARD_DATA_ROOT")
 
 
 JITTER = (-0.001, 0.0, 0.001, 0.0005, -0.0005)
-FAIR = Footing("validation-selected", "mosi-utterance@1")
-LEAKING = Footing("test-selected", "mosi-utterance@1", leaks=True)
+RULES = [Footing(rule, "mosi-utterance@1") for rule in (BY_LOSS, BY_SCORE, BY_TEST)]
 
 
 def measured(cell, offset):
-    """A rerun of a cell, five seeds around the published number plus an offset; two points more when chosen on test."""
-    rerun = Rerun("hfusion", method_spec("hfusion", {}, cell.modalities), (FAIR, LEAKING), cell.value, cell.tolerance)
+    """A rerun of a cell, five seeds around the published number plus an offset; half a point more by validation score,
+    two points more when chosen on test."""
+    rerun = Rerun("hfusion", method_spec("hfusion", {}, cell.modalities), tuple(RULES), cell.value, cell.tolerance)
     seeds = {(seed, 0): cell.value + offset + jitter for seed, jitter in enumerate(JITTER)}
-    rerun.values = {FAIR: seeds, LEAKING: {key: value + 0.02 for key, value in seeds.items()}}
+    for footing, more in zip(RULES, (0.0, 0.005, 0.02), strict=True):
+        rerun.values[footing] = {key: value + more for key, value in seeds.items()}
     return rerun
 
 
@@ -61,17 +73,19 @@ def test_the_words_of_the_cells(told):
     assert rest and all(o.verdict == NOT_COMPARABLE and o.reason for o in rest)
 
 
-def test_what_choosing_on_test_adds_is_a_number_with_an_interval(told):
+def test_what_each_step_of_choosing_the_epoch_adds_is_a_number_with_an_interval(told):
     for outcome in told.runnable:
-        added = outcome.reruns[0].added
-        assert added.mean == pytest.approx(0.02) and added.n == 5
-        assert outcome.leaking.difference - outcome.main.difference == pytest.approx(added.mean)
+        rerun = outcome.reruns[0]
+        by_score, by_test = rerun.between(BY_LOSS, BY_SCORE), rerun.between(BY_SCORE, BY_TEST)
+        assert (by_score.mean, by_test.mean, by_test.n) == (pytest.approx(0.005), pytest.approx(0.015), 5)
+        both = outcome.leaking.difference - outcome.main.difference
+        assert both == pytest.approx(by_score.mean + by_test.mean)
 
 
 def test_a_cell_has_no_verdict_before_its_last_run(told):
     outcome = told.runnable[0]
     outcome.reruns[0].waiting.add("a run")
-    assert outcome.main is None and outcome.leaking is None and outcome.reruns[0].added is None
+    assert outcome.main is None and outcome.leaking is None and outcome.reruns[0].between(BY_LOSS, BY_TEST) is None
 
 
 def test_the_layout_is_the_papers_with_the_trivial_answer_below(told):
@@ -86,13 +100,14 @@ def test_the_layout_is_the_papers_with_the_trivial_answer_below(told):
 def test_the_files_of_a_report(told, tmp_path):
     write(told, made(openings=7), tmp_path)
     names = {"report.md", "report.html", "table.csv", "table.tex", "runs.csv", "ledger.csv", "manifest.json"}
-    assert {path.name for path in tmp_path.iterdir()} == names
+    assert {path.name for path in tmp_path.iterdir()} == names | {"figure-percent.svg"}
     rows = rows_of(tmp_path)
     assert tuple(rows[0]) == COLUMNS and len(rows) == len(told.table.cells), "one row a cell"
     run = [row for row in rows if row["mean"]]
     assert [row["verdict"] for row in run] == [REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE]
     assert all(float(row["low"]) <= float(row["mean"]) <= float(row["high"]) for row in run)
-    assert all(float(row["selection"]) == pytest.approx(2.0) and row["majority_class"] == "62.1011" for row in run)
+    assert all((row["added_by_score"], row["added_by_test"]) == ("0.5000", "1.5000") for row in run)
+    assert all(row["majority_class"] == "62.1011" for row in run)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "&lt;hfusion2018&gt;" in page and "<hfusion2018>" not in page and page.count("<svg") == 1
     assert json.loads((tmp_path / "manifest.json").read_text())["test_openings"] == 7
@@ -103,17 +118,38 @@ def test_the_files_of_a_report(told, tmp_path):
 def test_a_report_answers_what_a_new_reader_asks(told, tmp_path):
     write(told, made(openings=7), tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "Recomputed numbers: 3; 1 reproduced, 1 not reproduced, 1 inconclusive." in text
-    parts = ["In short", "What the paper's table shows", "What was run", "When a number counts", "The table\n"]
-    parts += ["choosing the epoch on the test part\n", "Why numbers differ", "Cell by cell", "Not recomputed"]
-    parts += ["How often the test part was opened", "How to make this report again"]
+    assert "do its numbers hold?" in text.splitlines()[0]
+    assert f"3 of {len(told.table.cells)} numbers were recomputed, each with 5 runs." in text
+    assert "| lowest validation loss | 1 | 1 | 1 | 2.00 |" in text
+    assert "| best test score | 0 | 2 | 1 | 2.00 |" in text, "2 above, 3 below, 1 above"
+    assert "![Published numbers (black)" in text and "(figure-percent.svg)" in text
+    parts = ["In short", "![", "How to read a number", "The table\n", "Number by number"]
+    parts += ["What comes of how the epoch is chosen", "Why numbers differ", "Not recomputed", "What the paper prints"]
+    parts += ["What was run", "How to make this report again", "How often the test part was opened"]
     places = [text.index(part) for part in parts]
-    assert places == sorted(places), "the rule stands before the numbers"
-    assert "T+V is video and text" in text and "page read by eye" in text
-    gap = next(line for line in text.splitlines() if line.startswith("| own features: HFusion, T+A | 77.3"))
-    assert gap.split(" | ")[-3:] == ["+5.00", "+2.00 ± 0.00", "+3.00 |"], "the distance is the sum of its two parts"
-    assert "Not reproduced under either rule, and not explained yet: own features: HFusion (T+A)." in text
-    assert "7 openings by the runs" in text and "2026-01-07 10:00:00" in text
+    assert places == sorted(places), "what came out stands first, the rule before the tables"
+    assert "T is text, V is video" in text and text.count("page read by eye") == 1
+    gap = next(line for line in text.splitlines() if line.startswith("| own features: HFusion, T+A | -5.00"))
+    assert gap == "| own features: HFusion, T+A | -5.00 | +0.50 ± 0.00 | +1.50 ± 0.00 | -3.00 |", "a row adds up"
+    assert "Not reproduced under any rule, and not explained yet: own features: HFusion (T+A)." in text
+    assert "7 openings by the" in text and "2026-01-07 10:00:00" in text
+
+
+def test_claims_are_compared_run_by_run(told, tmp_path):
+    two = [(o.cell.row.heading, o.cell.column.title) for o in told.runnable[:2]]
+    pair, missing = Pair(better=two[0], worse=two[1]), Pair(better=two[0], worse=("own features: TFN", "T+V"))
+    claims = (Claim(says="Video helps more than audio", pairs=[pair]), Claim(says="It beats TFN", pairs=[missing]))
+    told.table = told.table.model_copy(update={"claims": claims, "headline": two[1]})
+    (found,) = compared(told, claims[0])
+    assert found.printed == pytest.approx(0.005)
+    assert {rule: word for rule, (_, word) in found.ours.items()} == dict.fromkeys((BY_LOSS, BY_SCORE, BY_TEST), HOLDS)
+    assert compared(told, claims[1]) == []
+    write(told, made(), tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    wanted = "| own features: HFusion, T+V over own features: HFusion, T+A | +0.50 |"
+    assert f"{wanted} +5.50 ± 0.00 ✓ | +5.50 ± 0.00 ✓ | +5.50 ± 0.00 ✓ |" in text
+    assert "It beats TFN: not compared, for want of one of its numbers (1 comparisons)." in text
+    assert "known for, own features: HFusion, T+A: published 77.3, ours by the epoch of the lowest validation" in text
 
 
 def test_a_finding_stands_in_the_report_with_the_numbers_that_it_rests_on(told, tmp_path):
@@ -123,8 +159,9 @@ def test_a_finding_stands_in_the_report_with_the_numbers_that_it_rests_on(told, 
     outcome.cell = replace(outcome.cell, row=row)
     write(told, made(), tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "- own features: HFusion (T+A): Dropout is too high." in text
-    assert "| without dropout | 77.1 ± 0.3 (5) | 0123456789abcdef |" in text
+    assert "- (a) own features: HFusion (T+A): Dropout is too high." in text
+    assert text.count("Dropout is too high.") == 1, "once; the other places have its letter"
+    assert "| a | without dropout | 77.1 ± 0.3 (5) | 0123456789abcdef |" in text
     assert "for a reason given above: own features: HFusion (T+A)." in text
     assert any("Dropout is too high." in row["reason"] for row in rows_of(tmp_path))
 
@@ -136,17 +173,18 @@ def test_further_presets_stand_beside_the_first(told, tmp_path):
     outcome.reruns.append(other)
     write(told, made(), tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "| own features: HFusion, T+V | 77.8 | hfusion-wide | 74.80 ± 0.10 (5) | 76.80 ± 0.10 (5) |" in text
+    assert "| own features: HFusion, T+V | 77.8 | hfusion-wide | 74.80 ± 0.10 (5) | 75.30 ± 0.10 (5) |" in text
     assert outcome.verdict == REPRODUCED, "the verdict is the first one's"
 
 
-def test_a_replica_gives_both_rules_from_one_training():
+def test_a_replica_gives_every_rule_from_one_training():
     found = paper("mmmuba2018")
     [table] = found.chosen("1-mosi")
     cell = next(cell for cell in table.cells if cell.state == "now")
-    honest, leaking = footings(found, cell)
-    assert honest.protocol == leaking.protocol == "mosi-mmmuba-replica@2"
-    assert leaking.leaks and not honest.leaks and honest.suffix == "/validation_selected"
+    rules = footings(found, cell)
+    assert {rule.protocol for rule in rules} == {"mosi-mmmuba-replica@2"}
+    named = {BY_LOSS: "/validation_selected", BY_SCORE: "/validation_metric_selected", BY_TEST: ""}
+    assert {rule.rule: rule.suffix for rule in rules} == named
 
 
 def rows_of(folder):
