@@ -17,6 +17,7 @@ from protocols.papers import datasets, keys, paper
 
 # Of a verdict, as the reports themselves print it: a colour is never the only sign.
 SIGNS = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "?"}
+WORDS = {"holds": "✓", "the other way round": "✗", "not told apart": "?"}
 BY = {"ours": "the paper's own", "cited": "cited from another paper", "rerun": "another's method, run by the authors"}
 WHO = "Who ran it"
 UNITS = {"percent": "%", "points": "points", "fraction": "fraction", "number": "", "GFLOPs": "GFLOPs"}
@@ -27,6 +28,7 @@ FILES = {
     "report.md": ("The whole report (Markdown)", "text/markdown"),
     "table.csv": ("Its cells (CSV)", "text/csv"),
     "table.tex": ("The table (LaTeX)", "text/x-tex"),
+    "claims.csv": ("Its claims (CSV)", "text/csv"),
     "runs.csv": ("Every run (CSV)", "text/csv"),
     "ledger.csv": ("Openings of the test part (CSV)", "text/csv"),
     "manifest.json": ("Manifest (JSON)", "application/json"),
@@ -43,7 +45,6 @@ class Number:
         on_test: the same with the epoch chosen on the test part, which leaks and only explains a distance.
         verdict: of the report; None without one.
         why: what the verdict rests on, or why there is none.
-        finding: what re-running it showed.
     """
 
     cell: Cell
@@ -57,10 +58,6 @@ class Number:
     def text(self) -> str:
         """``77.8 → 74.68 ± 0.73 (10) ✗``."""
         return f"{self.printed} → {self.ours} {SIGNS.get(self.verdict, '')}".rstrip() if self.ours else self.printed
-
-    @property
-    def finding(self) -> str:
-        return self.cell.finding.says if self.cell.finding else ""
 
     @property
     def read(self) -> str:
@@ -113,6 +110,34 @@ def _ours(told: Mapping[str, str], kind: str) -> str | None:
         return f"{mean:.1f} ({told['n']})"
     digits = decimals((high - low) / 2)
     return f"{mean:.{digits}f} ± {(high - low) / 2:.{digits}f} ({told['n']})"
+
+
+def claims(folder: Path) -> pd.DataFrame:
+    """A row a comparison of two numbers that the paper draws: claim, comparison, published, ours by each rule.
+
+    Differences are positive where ours agree with the paper; empty where the report compares nothing.
+    """
+    path = folder / "claims.csv"
+    found = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    if found.empty:
+        return found
+    rules, rows = list(dict.fromkeys(found["epoch_chosen_by"])), {}
+    for told in found.to_dict("records"):
+        better, worse = (f"{told[f'{which}_row']}, {told[f'{which}_column']}" for which in ("better", "worse"))
+        start = {
+            "Claim": told["claim"],
+            "Comparison": f"{better} over {worse}",
+            "Published": f"{told['published']:+.2f}",
+        }
+        row = rows.setdefault((told["claim"], better, worse), start | dict.fromkeys(map(by_rule, rules), "–"))
+        half = (told["high"] - told["low"]) / 2
+        row[by_rule(told["epoch_chosen_by"])] = f"{told['mean']:+.2f} ± {half:.2f} {WORDS[told['verdict']]}"
+    return pd.DataFrame(list(rows.values()))
+
+
+def by_rule(rule: str) -> str:
+    """A heading for what was measured at the epoch that a rule chose."""
+    return f"Ours, epoch by {rule}"
 
 
 def printed(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""A reproduced table as files for readers who have nothing else: report, cells, runs, ledger and manifest."""
+"""A reproduced table as files for readers who have nothing else: report, cells, claims, runs, ledger, manifest."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from protocols.paper import TRIVIAL, UNITS, Cell
 from protocols.verdict import INCONCLUSIVE, NOT_COMPARABLE, NOT_REPRODUCED, REPRODUCED, Judged
 from runners import bundle
 from runners.documents import escaped, html, markdown
-from runners.reproduce import BY_LOSS, BY_SCORE, BY_TEST, Outcome, Reproduction
+from runners.reproduce import BY_LOSS, BY_SCORE, BY_TEST, Outcome, Reproduction, compared
 
 SIGNS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", INCONCLUSIVE: "?", NOT_COMPARABLE: "–"}
 OPENING = ("method", "protocol", "split", "seed", "opened", "run")
@@ -55,6 +55,8 @@ def write(reproduction: Reproduction, made: Circumstances, folder: Path) -> None
     files = {"report.md": markdown(told), "report.html": html(title, told), "table.csv": _csv(reproduction)}
     files |= {"table.tex": _latex(reproduction), "runs.csv": _runs(reproduction), "ledger.csv": _ledger(made)}
     files |= {"manifest.json": manifest}
+    if reproduction.table.claims:
+        files |= {"claims.csv": _claims(reproduction)}
     files |= {content[0]: content[2] for kind, content in told if kind == "figure"}
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
@@ -199,6 +201,22 @@ def _runs(reproduction: Reproduction) -> str:
                 for (seed, fold), value in sorted(values.items()):
                     told = (rerun.preset, footing.rule, seed, fold or "", f"{shown(value, outcome.cell):.6f}")
                     writer.writerow((*cell, *told))
+    return out.getvalue()
+
+
+def _claims(reproduction: Reproduction) -> str:
+    """One row a comparison of a claim and rule; differences are positive where ours agree, in the unit of the table."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    places = ("better_row", "better_column", "worse_row", "worse_column")
+    writer.writerow(("claim", *places, "published", "epoch_chosen_by", *ENDS, "n", "verdict"))
+    for claim in reproduction.table.claims:
+        for found in compared(reproduction, claim):
+            cell = reproduction.table.places[found.pair.better]
+            told = (claim.says, *found.pair.better, *found.pair.worse, _digits(found.printed, cell))
+            for rule, (interval, word) in found.ours.items():
+                ends = (_digits(getattr(interval, end), cell) for end in ENDS)
+                writer.writerow((*told, rule, *ends, interval.n, word))
     return out.getvalue()
 
 

@@ -194,7 +194,7 @@ def _again(reproduction: Reproduction, made: Circumstances) -> Iterator[tuple]:
         f"{', '.join(codes)}."
     )
     told.append(
-        "Beside this report: table.csv (one row a number), runs.csv (one row a run of each number), table.tex, "
-        "ledger.csv, manifest.json (run ids, protocols)."
+        "Beside this report: table.csv (one row a number), claims.csv (one row a comparison), runs.csv (one row a run "
+        "of each number), table.tex, ledger.csv, manifest.json (run ids, protocols)."
     )
     yield "list", told

@@ -35,6 +35,7 @@ def main() -> None:
     place = published.report(found.key, table.id)
     if place:
         show_verdicts(numbers)
+        show_claims(place)
         show_files(found, table, place)
     show_needed(found, table, numbers, place)
     with st.expander(f"Every number, who ran it and where it was read: {len(numbers)}"):
@@ -105,16 +106,26 @@ def show_verdicts(numbers: Sequence[Number]) -> None:
     for number in judged:
         cell = number.cell
         test = f" Chosen on the test part, which leaks: {number.on_test}." if number.on_test else ""
-        finding = f" {number.finding}" if number.finding else ""
-        said = (
-            f"published {number.printed}, ours {number.ours}. {number.why[0].upper()}{number.why[1:]}.{test}{finding}"
-        )
+        said = f"published {number.printed}, ours {number.ours}. {number.why[0].upper()}{number.why[1:]}.{test}"
         sign = published.SIGNS.get(number.verdict, "–")
         lines.append(f"- {sign} **{plain(f'{cell.row.heading}, {cell.column.title}')}**: {plain(said)}")
     st.markdown("\n".join(lines))
     st.caption(
         "Reproduced: the interval of our mean lies inside the published number ± tolerance; not reproduced: outside; "
         "inconclusive: it straddles an end. Rule and tolerance were fixed before the first run."
+    )
+
+
+def show_claims(place: Path) -> None:
+    """What the paper compares, compared run by run."""
+    told = published.claims(place)
+    if told.empty:
+        return
+    st.subheader("Do the paper's conclusions hold?")
+    st.dataframe(told, hide_index=True, height=height(told, 20))
+    st.caption(
+        "Differences of our runs with one seed, the better number of the paper less the worse one, mean ± half width "
+        "of the 95% t interval: ✓ above 0, ✗ below, ? not told apart. No correction is made for their number."
     )
 
 

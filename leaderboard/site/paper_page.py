@@ -41,6 +41,7 @@ def _table(paper: Paper, table: Table) -> dict[str, Any]:
         "runs": bool(told) or table.coverage()["now"] > 0,
         "judged": [number for number in numbers if number.ours],
         "signs": published.SIGNS,
+        "claims": published.claims(folder) if folder else None,
         "report": folder,
         "files": [(f"{published.address(paper.key, table.id)}/{name}", label) for name, label in _offered(folder)],
         "openings": told["test_openings"] if told else 0,

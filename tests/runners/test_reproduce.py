@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from leaderboard import published
 from protocols.paper import Claim, Finding, Pair, Table
 from protocols.papers import paper
 from protocols.verdict import HOLDS, INCONCLUSIVE, NOT_COMPARABLE, NOT_REPRODUCED, REPRODUCED
@@ -100,7 +101,7 @@ def test_the_layout_is_the_papers_with_the_trivial_answer_below(told):
 def test_the_files_of_a_report(told, tmp_path):
     write(told, made(openings=7), tmp_path)
     names = {"report.md", "report.html", "table.csv", "table.tex", "runs.csv", "ledger.csv", "manifest.json"}
-    assert {path.name for path in tmp_path.iterdir()} == names | {"figure-percent.svg"}
+    assert {path.name for path in tmp_path.iterdir()} == names | {"figure-percent.svg", "claims.csv"}
     rows = rows_of(tmp_path)
     assert tuple(rows[0]) == COLUMNS and len(rows) == len(told.table.cells), "one row a cell"
     run = [row for row in rows if row["mean"]]
@@ -146,6 +147,13 @@ def test_claims_are_compared_run_by_run(told, tmp_path):
     assert compared(told, claims[1]) == []
     write(told, made(), tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    lines = list(csv.DictReader((tmp_path / "claims.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["epoch_chosen_by"], row["published"], row["mean"], row["n"], row["verdict"]) for row in lines] == [
+        (rule, "0.5000", "5.5000", "5", HOLDS) for rule in (BY_LOSS, BY_SCORE, BY_TEST)
+    ]
+    (row,) = published.claims(tmp_path).to_dict("records")
+    assert row["Comparison"] == "own features: HFusion, T+V over own features: HFusion, T+A"
+    assert row["Ours, epoch by test score"] == "+5.50 ± 0.00 ✓"
     wanted = "| own features: HFusion, T+V over own features: HFusion, T+A | +0.50 |"
     assert f"{wanted} +5.50 ± 0.00 ✓ | +5.50 ± 0.00 ✓ | +5.50 ± 0.00 ✓ |" in text
     assert "It beats TFN: not compared, for want of one of its numbers (1 comparisons)." in text
