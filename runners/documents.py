@@ -24,7 +24,7 @@ def markdown(blocks: Sequence[tuple]) -> str:
             out.append(f"```\n{content}\n```")
         elif kind == "figure":
             file, caption, _ = content
-            out.append(f"![{caption}]({file})\n\n{caption}")
+            out.append(f"![Figure]({file})\n\n{caption}")
         elif kind == "table":
             header, rows = content
             lines = [header, ["---"] * len(header), *rows]

@@ -1,10 +1,12 @@
 """The second half of a report: what the paper prints, what was run for it, and how to do it again."""
 
+import csv
 from collections import Counter
 from collections.abc import Iterator
 
 from protocols.paper import Evidence, Run
 from protocols.spec import ProtocolSpec
+from protocols.split import SPLITS
 from runners.report import Circumstances
 from runners.reproduce import Reproduction
 from zoo import METHODS
@@ -119,9 +121,22 @@ def _training(spec: ProtocolSpec) -> list[list[str]]:
         ["batch", f"{budget.batch_size} examples"],
         ["epochs", f"at most {budget.epochs}"],
         ["early stop", stop],
-        ["split", f"protocols/splits/{spec.split}.csv, which names every training, validation and test example"],
+        ["split", _split(spec)],
     ]
     return rows + ([] if budget.clip_norm >= 1e5 else [["gradients", f"clipped at {budget.clip_norm:g}"]])
+
+
+def _split(spec: ProtocolSpec) -> str:
+    """The file that names every example, and how many are in each part of it."""
+    path = SPLITS / f"{spec.split}.csv"
+    if not path.is_file() or spec.folds:
+        return (
+            f"{spec.split}, as it comes with the data" if not path.is_file() else f"protocols/splits/{spec.split}.csv"
+        )
+    with open(path, newline="", encoding="utf-8") as file:
+        counts = Counter(row["part"] for row in csv.DictReader(file))
+    told = ", ".join(f"{counts[part]} {part}" for part in ("train", "validation", "test"))
+    return f"protocols/splits/{spec.split}.csv: {told}"
 
 
 def _notes(reproduction: Reproduction) -> Iterator[tuple[str, str]]:

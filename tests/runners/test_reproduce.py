@@ -123,7 +123,7 @@ def test_a_report_answers_what_a_new_reader_asks(told, tmp_path):
     assert f"3 of {len(told.table.cells)} numbers were recomputed, each with 5 runs." in text
     assert "| lowest validation loss | 1 | 1 | 1 | 2.00 |" in text
     assert "| best test score | 0 | 2 | 1 | 2.00 |" in text, "2 above, 3 below, 1 above"
-    assert "![Published numbers (black)" in text and "(figure-percent.svg)" in text
+    assert "![Figure](figure-percent.svg)" in text and text.count("Published numbers (black)") == 1
     parts = ["In short", "![", "How to read a number", "The table\n", "Number by number"]
     parts += ["What comes of how the epoch is chosen", "Why numbers differ", "Not recomputed", "What the paper prints"]
     parts += ["What was run", "How to make this report again", "How often the test part was opened"]
@@ -154,10 +154,11 @@ def test_claims_are_compared_run_by_run(told, tmp_path):
     (row,) = published.claims(tmp_path).to_dict("records")
     assert row["Comparison"] == "own features: HFusion, T+V over own features: HFusion, T+A"
     assert row["Ours, epoch by test score"] == "+5.50 ± 0.00 ✓"
+    assert "Video helps more than audio. It holds in 1 of 1 comparisons at the epoch of the lowest" in text
     wanted = "| own features: HFusion, T+V over own features: HFusion, T+A | +0.50 |"
     assert f"{wanted} +5.50 ± 0.00 ✓ | +5.50 ± 0.00 ✓ | +5.50 ± 0.00 ✓ |" in text
     assert "It beats TFN: not compared, for want of one of its numbers (1 comparisons)." in text
-    assert "known for, own features: HFusion, T+A: published 77.3, ours by the epoch of the lowest validation" in text
+    assert "known for, own features: HFusion, T+A: published 77.3, ours at the epoch of the lowest validation" in text
 
 
 def test_a_finding_stands_in_the_report_with_the_numbers_that_it_rests_on(told, tmp_path):
