@@ -9,7 +9,6 @@ Differs  see the card in ``zoo.cards.spiking``.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -119,7 +118,7 @@ class SCMRL(nn.Module):
         outputs: int,
         *,
         per_step: bool = False,
-        patches: dict[str, dict[str, Any]],
+        patches: dict[str, dict[str, int]],
         frames: int,
         timesteps: int,
         width: int,
@@ -258,7 +257,7 @@ def _resized(pictures: Tensor, side: int) -> Tensor:
     return F.interpolate(pictures, (side, side), mode="bilinear", antialias=True)
 
 
-def _check(shapes: Mapping[str, tuple[int, ...]], patches: Mapping[str, Mapping[str, Any]], per_step: bool) -> None:
+def _check(shapes: Mapping[str, tuple[int, ...]], patches: Mapping[str, Mapping[str, int]], per_step: bool) -> None:
     """Refuse what is no sound with pictures, and patches that do not fill them alike."""
     if per_step:
         raise ValueError("per_step output needs scores for every step; a clip has one simulation and one score.")

@@ -357,11 +357,12 @@ def test_every_parameter_and_modality_has_a_gradient(changes):
 
 
 def test_seed_and_saved_weights():
-    first, again, other = lively(seed=1), small(seed=1), small(seed=2)
-    assert all(torch.equal(x, small(seed=1).state_dict()[name]) for name, x in again.state_dict().items())
-    assert not torch.equal(again.head.weight, other.head.weight)
-    other.load_state_dict(first.state_dict())
-    assert torch.equal(first(*clips()), other.eval()(*clips()))
+    one, same, other = (small(seed=seed) for seed in (1, 1, 2))
+    assert all(torch.equal(x, same.state_dict()[name]) for name, x in one.state_dict().items())
+    assert not torch.equal(one.head.weight, other.head.weight)
+    trained = lively()
+    other.load_state_dict(trained.state_dict())
+    assert torch.equal(trained(*clips()), other.eval()(*clips()))
 
 
 def test_what_neurons_are_shown():

@@ -117,15 +117,20 @@ def _drop(source: Source, at: str, model: SCMRL) -> None:
 
 def sizes(source: Source) -> tuple[dict[str, int], int]:
     """Outputs alone: spectra and frames of any size become pictures of one."""
-    at = prefix(source)
-    head = next(name for name in (f"{at}head.weight", f"{at}head.0.weight") if name in source)
+    (head,) = heads(source)
     return {}, source[head].shape[0]
+
+
+def heads(source: Source) -> list[str]:
+    """The head that is read for prediction; CMCI has three."""
+    at = prefix(source)
+    return [name for name in (f"{at}head.weight", f"{at}head.0.weight") if name in source]
 
 
 def recognises(source: Source) -> bool:
     at = prefix(source)
-    wanted = (f"{at}audio_patch_embed.proj_conv.weight", f"{at}visual_patch_embed.rpe_conv.weight")
-    return all(name in source for name in (*wanted, f"{at}mlp.1.mlp.fc2_conv.weight"))
+    wanted = ("audio_patch_embed.proj_conv", "visual_patch_embed.rpe_conv", "mlp.1.mlp.fc2_conv")
+    return len(heads(source)) == 1 and all(f"{at}{name}.weight" in source for name in wanted)
 
 
 FORMATS = (
