@@ -8,7 +8,7 @@ Findings, under ``clean``:
 ``throughput``                examples a second at the protocol's batch size
 ``peak_memory``               bytes alive at once in a pass of such a batch, beside weights and inputs
 ``energy``                    joules of one example in such batches, where the device has a counter
-``spiking_energy``            a reason: an estimate for spiking layers, and no model here has any
+``spiking_energy``            a reason: an estimate for spiking layers, and no model that a suite meets has any
 
 Times are wall-clock, of ``suite.cost.repeats`` passes after WARM_UP others, in inference mode, from inputs in host
 memory to scores in host memory, on one CPU thread; other work on the machine lengthens them. Batches are padded as

@@ -103,6 +103,7 @@ def test_no_path_of_somebodys_machine_stands_in_a_paper():
         ("catflstm2017", "3-mosi", 7, 0, 26),
         ("mult2019", "1", 0, 10, 50),
         ("mbt2021", "1", 0, 2, 16),
+        ("scmrl2025", "sota-cremad", 0, 4, 4),
     ],
 )
 def test_coverage_of_tables_at_hand(key, number, now, data, not_comparable):

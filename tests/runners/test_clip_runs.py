@@ -1,4 +1,4 @@
-"""Runs on clips that a person brings: lists of the data set part them, sequences for all methods, frames for MBT."""
+"""Runs on clips that a person brings: lists of the data set part them, sequences for all methods, frames for some."""
 
 import json
 import shutil
@@ -30,6 +30,12 @@ SMALL_MBT = {
     "layers": 2,
     "fusion_layer": 1,
     "patches": {"audio": {"steps": 800, "size": [100, 64]}, "video": {"steps": 8, "size": [2, 112, 112]}},
+}
+SMALL_S_CMRL = {
+    "width": 16,
+    "heads": 2,
+    "hidden": 16,
+    "patches": {m: {"side": 16, "size": 8} for m in ("audio", "video")},
 }
 
 
@@ -79,9 +85,10 @@ def test_a_method_with_a_remedy_runs_on_the_lists(found, tmp_path):
     assert all(f"{name},validation" in parts for name in VALIDATION) and parts.count("train") == len(TRAIN)
 
 
-def test_mbt_runs_on_frames_and_spectrogram(found, tmp_path):
-    preset = load_method("mbt-paper")
-    raw = preset.model_dump() | {"name": "mbt-tiny", "settings": {**preset.settings, **SMALL_MBT}}
+@pytest.mark.parametrize(("preset", "small"), [("mbt-paper", SMALL_MBT), ("s_cmrl-small", SMALL_S_CMRL)])
+def test_a_method_that_cuts_patches_runs_on_frames_and_spectrogram(preset, small, found, tmp_path):
+    preset = load_method(preset)
+    raw = preset.model_dump() | {"name": "tiny", "settings": {**preset.settings, **small}}
     spec = one_epoch(tmp_path, inputs={"audio": "spectrogram", "video": "frames"})
     (experiment,), skipped = trial.plan([MethodSpec.model_validate(raw)], spec, found)
     place = trial.run_trial(experiment, found)

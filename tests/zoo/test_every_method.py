@@ -25,7 +25,7 @@ LABEL = re.compile(r"[^<:/]+<-[^<:/]+/[0-9]+(:features|:modalities)?")
 RULES = {"padding", "batch", "parameter-gradient", "modality-gradient", "one-step", "dropout", "per-step"}
 RULES |= {"attention-rows", "recording"}
 # Modules that hold no method of their own: what methods share, and what reads them.
-SHARED = {"__init__", "layers", "streams", "vit", "recurrence", "concordance", "narrow_attention"}
+SHARED = {"__init__", "layers", "streams", "vit", "spiking", "recurrence", "concordance", "narrow_attention"}
 SHARED |= {"spec", "guarded_yaml", "signatures", "drafts"}  # of specs, not of models
 
 # With WIDTHS and OUTPUTS, counted by hand. With D = 40 an encoder is 2 (12 D^2 + 13 D) + 2 D = 39,520, an

@@ -42,8 +42,10 @@ def words():
 
 @pytest.mark.parametrize(("method", "setting"), words(), ids=lambda value: getattr(value, "name", value))
 def test_the_words_of_a_docstring_are_those_that_the_class_takes(method, setting):
-    preset = next(s for s in presets().values() if s.method == method and not s.settings.get("patches"))
-    data = {"features": dict.fromkeys(preset.card.modalities, 8), "outputs": 2}
+    own = [spec for spec in presets().values() if spec.method == method]
+    preset = next((spec for spec in own if not spec.settings.get("patches")), own[0])
+    features = METHODS[method].sizes[0].features if preset.settings.get("patches") else {}
+    data = {"features": features or dict.fromkeys(preset.card.modalities, 8), "outputs": 2}
     one_loss = {"modality_mixup": False} if "modality_mixup" in preset.settings else {}
     for word in setting.choices:
         zoo.build(method, **data, **preset.settings | one_loss | {setting.name: word})

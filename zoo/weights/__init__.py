@@ -29,6 +29,7 @@ KEY_MAPS = {
     "dense_coattention": "zoo.weights.dense_coattention",
     "recursive_joint_attention": "zoo.weights.recursive_joint_attention",
     "rjcma": "zoo.weights.rjcma",
+    "s_cmrl": "zoo.weights.s_cmrl",
     "contextual_fusion": "zoo.weights.contextual",
     "mu_sa": "zoo.weights.contextual",
     "mmuu_sa": "zoo.weights.contextual",
