@@ -17,6 +17,8 @@ FAMILIES = (
     "recursive_joint_attention",
     "hierarchical",
     "contextual",
+    "tensor_fusion",
+    "memory",
 )
 METHODS: dict[str, Method] = {
     card.name: card for family in FAMILIES for card in import_module(f"zoo.cards.{family}").CARDS
