@@ -80,7 +80,7 @@ def streams_graph(streams: Sequence[Mapping[str, Any]]) -> str:
     passes through a shared one shows.
 
     Args:
-        streams: query, key, layers, heads, over (``steps``, ``features`` or ``modalities``) of each pair.
+        streams: query, key, layers, heads, over (``steps``, ``features``, ``modalities`` or ``edges``) of each pair.
     """
     arrows: dict[tuple[str, str, str], list[int]] = {}
     for stream in streams:

@@ -17,6 +17,8 @@ FAMILIES = (
     "recursive_joint_attention",
     "hierarchical",
     "contextual",
+    "tensor_fusion",
+    "memory",
     "spiking",
 )
 METHODS: dict[str, Method] = {

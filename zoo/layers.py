@@ -186,7 +186,8 @@ def record(label: str, weights: Tensor) -> None:
 
     Args:
         label: ``"text<-audio/0"``: whose queries, whose keys, which layer. ``"...:features"`` where rows and
-            columns are features instead of steps, ``"...:modalities"`` where columns are modalities.
+            columns are features instead of steps, ``"...:modalities"`` where columns are modalities, ``"...:edges"``
+            where they are the edges of a graph.
         weights: (B, H, Tq, Tk), before dropout.
     """
     maps = _MAPS.get()

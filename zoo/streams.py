@@ -17,7 +17,7 @@ class Stream:
         query, key: modalities, or streams that the method names itself, e.g. ``text memory``.
         layers: how many attention maps of this kind one forward pass computes.
         heads: of each.
-        over: what the columns of a map are: "steps", "features" or "modalities".
+        over: what the columns of a map are: "steps", "features", "modalities" or "edges".
     """
 
     query: str

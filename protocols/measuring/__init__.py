@@ -51,7 +51,8 @@ class Subject:
     Args:
         predict: ``(inputs, masks) -> (B, K)`` or (B, T, K); differentiable outside of inference mode.
         recorder: ``with recorder() as maps: predict(...)`` fills ``maps`` with (label, (B, H, Tq, Tk)), label
-            ``"query<-key/layer"``, ``":features"`` or ``":modalities"`` at its end where columns are no steps.
+            ``"query<-key/layer"``, ``":features"``, ``":modalities"`` or ``":edges"`` at its end where columns are no
+            steps.
         untrained: the same architecture with its first weights.
         modalities: what it uses, in the order of the zoo.
         size: examples a batch.

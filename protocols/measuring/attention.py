@@ -3,7 +3,7 @@
 Findings, with m a modality and examples as ``Suite.attention`` asks for them:
 
 ``attention_entropy/<query><-<key>``, ``attention_cells/...``, ``attention_sparsity/...``
-    of the maps of one kind, layers and heads averaged; ``:features`` and ``:modalities`` stay in the name.
+    of the maps of one kind, layers and heads averaged; ``:features``, ``:modalities`` and ``:edges`` stay in the name.
 ``attention_share/<m>``
     by rollout over all maps (``protocols.measuring.maps``). A reason where the wiring alone sets it: a model whose
     queries each read one stream gives equal shares whatever it learned.

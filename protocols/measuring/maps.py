@@ -14,6 +14,7 @@ Maps come with labels, ``query<-key/layer``. A side is a modality, streams side 
 - A stream that only queries (``global``, ``audio pooling``) starts empty. A stream that is a key but that no map
   makes (``fused`` of a sum, ``video map``) is a reason.
 - ``:modalities`` columns read every modality at the query's own step. ``:features`` maps have no steps: a reason.
+  The columns of ``:edges`` maps are the edges of a graph, whose vertices no map makes: a reason.
 - Maps are applied in the order in which they are computed. Those of one round read what was there before it: all
   self-attention, or all attention between streams, with one layer number.
 - A map of one row rewrites the class token, or the last real step where there is none.

@@ -55,7 +55,7 @@ def told():
     found = paper("hfusion2018")
     [table] = found.chosen("2-mosi")
     outcomes = [Outcome(cell) for cell in table.cells]
-    ready = [outcome for outcome in outcomes if outcome.cell.state == "now"]
+    ready = [outcome for outcome in outcomes if outcome.cell.run and outcome.cell.run.method == "hfusion"]
     for outcome, offset in zip(ready, (0.0, -0.05, -0.01), strict=False):
         outcome.reruns, outcome.trivial = [measured(outcome.cell, offset)], {"majority_class": 467 / 752}
     return Reproduction(found, table, outcomes, [])
@@ -221,7 +221,7 @@ def test_a_table_whose_data_are_not_here_says_what_to_bring(tmp_path):
 def test_rows_of_one_preset_and_other_settings_are_other_runs(tmp_path):
     found = paper("hfusion2018")
     [table] = found.chosen("2-mosi")
-    row = next(row for row in table.rows if row.run)
+    row = next(row for row in table.rows if row.run and row.run.method == "hfusion")
     narrow = row.model_copy(update={"name": "narrow", "run": row.run.model_copy(update={"settings": {"width": 40}})})
     table = Table.model_validate({name: getattr(table, name) for name in Table.model_fields} | {"rows": (row, narrow)})
     settings = Settings.resolve(data_root=Path(DATA), cache_root=tmp_path, bundle_root=tmp_path, tracking_url="off")

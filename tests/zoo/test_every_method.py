@@ -20,7 +20,7 @@ STEPS = {"audio": 11, "video": 5, "text": 8}
 LENGTHS = {"audio": (11, 6, 3), "video": (2, 5, 5), "text": (8, 1, 8)}
 OUTPUTS = 4
 ENTRIES = entries()
-LABEL = re.compile(r"[^<:/]+<-[^<:/]+/[0-9]+(:features|:modalities)?")
+LABEL = re.compile(r"[^<:/]+<-[^<:/]+/[0-9]+(:features|:modalities|:edges)?")
 # What a card may take exception to, with a reason.
 RULES = {"padding", "batch", "parameter-gradient", "modality-gradient", "one-step", "dropout", "per-step"}
 RULES |= {"attention-rows", "recording"}

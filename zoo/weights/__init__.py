@@ -34,6 +34,9 @@ KEY_MAPS = {
     "mu_sa": "zoo.weights.contextual",
     "mmuu_sa": "zoo.weights.contextual",
     "mmmu_ba": "zoo.weights.contextual",
+    "tfn": "zoo.weights.tfn",
+    "mfn": "zoo.weights.mfn",
+    "graph_mfn": "zoo.weights.graph_mfn",
 }
 
 

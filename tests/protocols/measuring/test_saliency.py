@@ -97,7 +97,7 @@ def test_padding_changes_nothing(name):
             assert together.described[label][metric][3] == pytest.approx(values[0], abs=1e-5), (label, metric)
 
 
-@pytest.mark.parametrize("name", ["mmuu_sa", "catf_lstm-small", "mult-paper", "mbt-small", "cross_attention"])
+@pytest.mark.parametrize("name", ["mmuu_sa", "catf_lstm-small", "mult-paper", "mbt-small", "cross_attention", "mfn"])
 def test_steps_that_are_predicted(name):
     features = {"audio": 4, "video": 5, "text": 6}
     model = built(name, features, 2, per_step=True)
@@ -111,6 +111,16 @@ def test_a_stream_of_unknown_origin_has_no_rollout():
     model = built("catf_lstm-code", features, 2, per_step=True)
     seen = Observer(subject(model, modalities=tuple(features))).see(streams(video=(9, 7, 8, 5, 9), features=features))
     assert seen.rollout == seen.share == "'fused' is no modality, and no map shows what it is made of"
+
+
+def test_the_edges_of_a_graph_are_described_and_lead_to_no_steps():
+    features = {"audio": 4, "video": 5, "text": 6}
+    graph = subject(built("graph_mfn", features, 2, per_step=True), modalities=tuple(features))
+    seen = Observer(graph).see(streams(video=(9, 7, 8, 5, 9), features=features), describe=True)
+    assert seen.rollout == seen.share == "'vertices' is no modality, and no map shows what it is made of"
+    ((name, kept),) = seen.described.items()
+    assert name == "graph<-vertices:edges"
+    assert ((kept["attention_cells"] > 1) & (kept["attention_cells"] <= 19)).all()
 
 
 def test_three_modalities_divide_keys_that_stand_side_by_side():
