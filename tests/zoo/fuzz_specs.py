@@ -53,10 +53,10 @@ def wrong_type(rng: random.Random) -> str:
     spec = valid(rng)
     odd = rng.choice([None, 1.5, -1, True, [], {}, [[]], {"a": 1}, "", "text", 10**30, [None], {"": ""}, ["a"] * 50])
     place = rng.choice(["name", "method", "modalities", "label", "settings", "remedy", "inner"])
-    if place == "inner" and spec["settings"]:
-        # A mapping inside the settings of a class is its own affair until it is built.
-        key = rng.choice([key for key, value in spec["settings"].items() if not isinstance(value, dict)])
-        spec["settings"][key] = {"no such part": odd, "nor this": odd}
+    # A mapping inside the settings of a class is its own affair until it is built.
+    plain = [key for key, value in spec["settings"].items() if not isinstance(value, dict)]
+    if place == "inner" and plain:
+        spec["settings"][rng.choice(plain)] = {"no such part": odd, "nor this": odd}
     elif place == "remedy":
         spec["remedy"] = {"name": odd, "alpha": odd}
     elif place in ("label", "modalities"):
