@@ -1,15 +1,10 @@
 """MLflow hears of every run once: on a file, and on a real server that goes away and comes back."""
 
 import logging
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import yaml
@@ -21,6 +16,7 @@ from runners import tracking, trial
 from runners.cluster import execute
 from runners.experiment import describe
 from runners.tracking import EXPERIMENT, OWED, RUN_TAG, MlflowTracker, NullTracker, catch_up, learning_rows, tracker
+from tests.servers import MLflow
 from zoo.spec import load as load_method
 
 
@@ -106,41 +102,9 @@ def test_off_tracks_nothing(tmp_path):
     assert type(tracker("off", tmp_path)) is NullTracker
 
 
-class Server:
-    """``mlflow server`` on loopback, over a SQLite file."""
-
-    def __init__(self, database: Path):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self.url, self._database, self._process = f"http://127.0.0.1:{self._port}", database, None
-
-    def start(self) -> None:
-        pytest.importorskip("mlflow.server.fastapi_app", reason="mlflow is not here, only its client")
-        options = {"--host": "127.0.0.1", "--port": self._port, "--workers": 1}
-        options["--backend-store-uri"] = f"sqlite:///{self._database}"
-        command = [sys.executable, "-m", "mlflow", "server", "--no-serve-artifacts"]
-        command += [str(word) for option in options.items() for word in option]
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        with open(self._database.with_suffix(".txt"), "w") as said:
-            self._process = subprocess.Popen(
-                command, env=os.environ | quiet, stdout=said, stderr=said, start_new_session=True
-            )
-
-    def signal(self, number: int) -> None:
-        """To the server and all that it has started."""
-        if self._process:
-            os.killpg(self._process.pid, number)
-
-    def end(self) -> None:
-        self.signal(signal.SIGKILL)
-        if self._process:
-            self._process.wait()
-
-
 @pytest.fixture
 def server(tmp_path):
-    made = Server(tmp_path / "mlflow.db")  # a copy of the template, by the fixture of the settings
+    made = MLflow(tmp_path / "mlflow.db")  # a copy of the template, by the fixture of the settings
     yield made
     made.end()
 
