@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import re
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -155,16 +157,26 @@ def joined(cluster: str, tracking_url: str = "off") -> Iterator[Any]:
     import ray
 
     started = not ray.is_initialized()
+    answer = signal.getsignal(signal.SIGTERM)
     with ThreadPoolExecutor(1) as beside:
         tables = beside.submit(_make_tables, tracking_url)
         if started:
             _connect(cluster)
+            if callable(answer):
+                _answer_sigterm(answer)
         tables.result()
     try:
         yield ray
     finally:
         if started:
             ray.shutdown()
+            _answer_sigterm(answer)
+
+
+def _answer_sigterm(answer) -> None:
+    """Put an answer back: Ray brings one of its own when it starts, and leaves none that works when it ends."""
+    if answer is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, answer)
 
 
 def _connect(cluster: str) -> None:

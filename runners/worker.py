@@ -271,20 +271,16 @@ class Signals:
         self._held = self._listening = False
 
     def __enter__(self) -> "Signals":
-        self._before = self._install()
-        return self
-
-    def _install(self) -> dict:
         answers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGUSR1: self._take}
-        return {number: signal.signal(number, answer) for number, answer in answers.items()}
+        self._before = {number: signal.signal(number, answer) for number, answer in answers.items()}
+        return self
 
     def __exit__(self, *_) -> None:
         for number, answer in self._before.items():
             signal.signal(number, answer)
 
     def check(self) -> None:
-        """Raise what was held back; stand in place again where Ray has put answers of its own."""
-        self._install()
+        """Raise what was held back."""
         if self.stopping:
             raise Stopped
 
