@@ -84,7 +84,7 @@ def work(settings: Settings, options: Options) -> None:
         StoreError: if the database is away for longer than `PATIENCE`.
     """
     name = f"worker:{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
-    engine = store.connect(settings.database_url)
+    engine = _patiently(lambda: store.connect(settings.database_url))
     with Signals() as signals:
         say(f"{name} waits for submissions in {engine.url.render_as_string(hide_password=True)}")
 

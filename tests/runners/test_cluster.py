@@ -10,7 +10,7 @@ import pytest
 
 from protocols.record import read_jsonl
 from protocols.spec import load as load_protocol
-from runners import trial
+from runners import bundle, cluster, trial
 from runners.bundle import RunError
 from runners.cluster import _other_than_planned, _run, device, execute
 from runners.settings import SettingsError
@@ -48,6 +48,21 @@ def test_what_is_there_is_not_done_again(short, settings):
     written = (first.place / "manifest.json").stat().st_mtime_ns
     (again,) = execute(experiments, settings, "serial", lambda e, epoch: pytest.fail("trained again"))
     assert again == first and (again.place / "manifest.json").stat().st_mtime_ns == written
+
+
+def test_a_run_that_another_process_is_about_to_leave_is_waited_for(short, settings, monkeypatch, caplog):
+    (planned,), _ = trial.plan([load_method("audio_only")], load_protocol(str(short)), settings, seeds=1)
+    with bundle.locked(settings.bundle_root, planned.run):
+        monkeypatch.setattr(cluster, "LEAVING", -1.0)
+        (busy,) = execute([planned], settings, "serial", lambda e, epoch: None)
+    assert busy.place is None and "another process is at work on run" in busy.error
+    monkeypatch.setattr(cluster, "LEAVING", 300.0)
+    other = bundle.locked(settings.bundle_root, planned.run)
+    other.__enter__()
+    monkeypatch.setattr(cluster.time, "sleep", lambda seconds: other.__exit__(None, None, None))
+    (done,) = execute([planned], settings, "serial", lambda e, epoch: None)
+    assert done.error is None and (done.place / "manifest.json").is_file()
+    assert "Looking again for 300 s" in caplog.text
 
 
 def test_an_unknown_backend_is_refused(settings):

@@ -72,6 +72,19 @@ def test_a_run_found_again_is_not_made_twice_and_misses_nothing(settings, planne
     assert run.data.metrics["train_loss"] == rows[-1]["train_loss"]
 
 
+def test_a_run_that_was_made_twice_stands_there_once(settings, planned):
+    """A server that was frozen makes the run of a call that nobody waits for any more."""
+    url, told = settings.tracking_url, describe(planned[0])
+    place = trial.run_trial(planned[0], replace(settings, tracking_url="off"))
+    one = MlflowTracker(url)
+    one.start(told)
+    client, (found,) = runs(url)
+    client.create_run(found.info.experiment_id, tags={RUN_TAG: told["run"]})
+    assert len(runs(url)[1]) == 2
+    one.end(place)
+    assert [run.info.run_id for run in runs(url)[1]] == [found.info.run_id] and points(url) == told_by(place)
+
+
 def test_a_failed_run_is_marked(settings, short):
     raw = yaml.safe_load(short.read_text())
     raw["budget"] |= {"learning_rate": 1e30, "clip_norm": 1e30}
@@ -114,7 +127,7 @@ def server(tmp_path):
 def test_a_server_that_is_away_and_comes_back_hears_of_every_run_once(settings, planned, server, monkeypatch):
     """Away as a server that is not there, then as one that takes calls and answers none.
 
-    The patience of `catch_up` is longer than its minute only because a loaded machine starts a server slowly.
+    The patience of `catch_up` is longer here only because a loaded machine starts a server slowly.
     """
     pytest.importorskip("mlflow.server", reason="mlflow is not here, only its client")
     monkeypatch.setattr(tracking, "PATIENCE", 400.0)
