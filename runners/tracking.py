@@ -230,6 +230,7 @@ def connect(url: str):
     Called once before workers start, so that they do not create the schema side by side.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # results stand there
     # MLflow's own patience is four minutes a call, and a call repeated blindly may make a second run.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")

@@ -25,7 +25,6 @@ from runners import bundle, trial
 from runners.cluster import _Tasks, check_gpus, execute
 from runners.settings import Settings
 from runners.tracking import EXPERIMENT, RUN_TAG, learning_rows
-from tests.servers import free_port
 from zoo.drafts import draft
 from zoo.spec import check
 from zoo.spec import load as load_method
@@ -33,8 +32,6 @@ from zoo.spec import load as load_method
 ROOT = Path(__file__).parents[2]
 EPOCHS = 40
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "node_ip_address": "127.0.0.1"}
-# For a port that it may choose, Ray waits 15 s and then gives the node up: too little on a loaded machine.
-PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
@@ -44,15 +41,21 @@ def cluster():
     import ray
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args=NODE | ports() | {"include_dashboard": False})
+    made = started(lambda: Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False}))
     ray.init(address=made.address, _node_ip_address="127.0.0.1", log_to_driver=False, logging_level="ERROR")
     yield made
     ray.shutdown()
     made.shutdown()
 
 
-def ports():
-    return {name: free_port() for name in PORTS}
+def started(make):
+    """What starts a node of Ray, which gives itself 15 s for it: too little where others keep all cores."""
+    for left in (2, 1, 0):
+        try:
+            return make()
+        except Exception as error:
+            if not left or "timed out during startup" not in str(error):
+                raise
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ def node(cluster):
     added = []
 
     def add(**more):
-        added.append(cluster.add_node(**NODE | ports() | more))
+        added.append(started(lambda: cluster.add_node(**NODE | more)))
         return added[-1]
 
     yield add
@@ -296,7 +299,6 @@ def test_a_person_cancels_and_calls_the_command_again(cluster, node, planned, se
     )
     assert not [line for line in said if "Traceback" in line or "Exception" in line]
     until(lambda: not at_work(cluster.head_node, second))  # no task is left on a cluster that lives on
-    called(*run_all(cluster, settings))
     outcomes = list(execute(planned[0], settings, "ray", unwatched))
     as_if_nothing_had_happened(outcomes, planned, settings, went_on)
 

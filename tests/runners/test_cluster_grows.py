@@ -9,7 +9,7 @@ import pytest
 
 from runners import cluster
 from runners.cluster import _grows, _Tasks
-from tests.runners.test_cluster_faults import NODE, ports
+from tests.runners.test_cluster_faults import NODE, started
 
 # Ray's autoscaler itself, over a provider of its tests that adds no node: the test does that in its place.
 KIND = {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 0}
@@ -41,8 +41,8 @@ def growing(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_FAKE_CLUSTER", "1")
     monkeypatch.setenv("AUTOSCALER_UPDATE_INTERVAL_S", "1")
     (tmp_path / "grows.json").write_text(json.dumps(CONFIG))
-    head = NODE | ports() | {"include_dashboard": False, "autoscaling_config": str(tmp_path / "grows.json")}
-    made = Cluster(initialize_head=True, head_node_args=head)
+    head = NODE | {"include_dashboard": False, "autoscaling_config": str(tmp_path / "grows.json")}
+    made = started(lambda: Cluster(initialize_head=True, head_node_args=head))
     ray.init(address=made.address, _node_ip_address="127.0.0.1", log_to_driver=False, logging_level="ERROR")
     yield made
     ray.shutdown()
@@ -62,7 +62,7 @@ def test_a_gpu_that_an_autoscaler_may_bring_is_waited_for(growing, settings, cap
     def bring():
         looked.append(ray.cluster_resources().get("GPU", 0))
         if len(looked) == 2:
-            growing.add_node(**NODE | ports(), num_gpus=1)
+            started(lambda: growing.add_node(**NODE, num_gpus=1))
 
     def share(item, settings):
         import ray
