@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -223,6 +225,23 @@ def test_a_run_is_indexed_and_ranked(fuseboard, ran):
     assert "mult-paper" in {row["method"] for row in ranking["absent"]}
     text = fuseboard("board", "--protocol", "brief@1").stdout
     assert "majority class" in text and "±" in text and "(unimodal)" in text
+
+
+def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(fuseboard, places, tmp_path):
+    arguments = ("run", "audio_only", "--protocol", "synthetic@1", "--seeds", "1", "--no-evaluate")
+    own = places | {"FUSEBOARD_BUNDLE_ROOT": str(tmp_path)}
+    command = [sys.executable, "-m", "runners.cli", *arguments]
+    begun = subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not list(tmp_path.glob(".partial/*/epoch")):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    begun.send_signal(signal.SIGINT)
+    last = begun.communicate(timeout=60)[1].splitlines()[-1]
+    kept = "0 of 1 runs have ended; those under way keep the epochs that they finished."
+    assert (begun.returncode, last) == (130, f"Interrupted. {kept} The same command goes on from there.")
+    done = fuseboard(*arguments, FUSEBOARD_BUNDLE_ROOT=str(tmp_path))
+    assert done.returncode == 0 and "0 there already, 1 to go on with from a checkpoint." in done.stderr
 
 
 def test_export_holds_the_fields_of_record_with_a_unique_key(fuseboard, ran, tmp_path):
