@@ -330,9 +330,10 @@ class _Tasks:
         if now > self._look:
             self._look = now + LOOK
             works = _can_work(self._ray, self._gpus)
-            if works != self._works:
-                what = "a node that can work has come" if works else "no node can work; waiting for one"
-                log.warning("the cluster: %s.", what)
+            if self._works and not works:
+                log.warning("the cluster has no node that can work; waiting for one.")
+            elif works and not self._works:
+                log.warning("the cluster has a node that can work.")
             self._works = works
 
     def _elsewhere(self, avoid: frozenset[str]) -> dict[str, str]:

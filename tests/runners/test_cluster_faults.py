@@ -287,8 +287,7 @@ def test_the_driver_is_killed_and_the_command_called_again(cluster, node, planne
 def test_a_person_cancels_and_calls_the_command_again(cluster, node, planned, settings):
     second = node()
     driver = command(*run_all(cluster, settings))
-    caught = until(lambda: stopped_midway(settings, cluster.head_node, second))
-    went_on = kept(caught.values())
+    went_on = kept(until(lambda: stopped_midway(settings, cluster.head_node, second)).values())
     os.killpg(driver.pid, signal.SIGINT)
     signal_all(at_work(cluster.head_node, second).values(), signal.SIGCONT)
     said = driver.communicate(timeout=120)[0].splitlines()
@@ -327,8 +326,8 @@ def test_a_search_is_cancelled_and_called_again(cluster, settings):
     assert f"{sum(epochs.values())} of {budget} epochs were taken. The test part was not opened." in said
 
 
-def test_a_submission_whose_worker_is_killed_is_finished_by_another(cluster, node, settings, tmp_path):
-    """From the form to the rank, on two nodes; its records are those of a serial run."""
+def test_a_submission_outlives_its_workers(cluster, node, settings, tmp_path):
+    """From the form to the rank, on two nodes: one worker is killed, one told to stop, one ends it as a serial run."""
     second, me, spec = node(), person_at_the_machine(), draft("mine", "audio_only")
     protocol = load_protocol(str(settings.data_root / "caught.yaml")).model_copy(update={"seeds": 3})
     alone = replace(settings, bundle_root=tmp_path / "serial", tracking_url="off")
@@ -344,15 +343,21 @@ def test_a_submission_whose_worker_is_killed_is_finished_by_another(cluster, nod
     first.kill()
     first.communicate()
     other = command(cluster, settings, *words)
-    until(lambda: submissions.get(engine, made.submission).standing == "ranked")
+    went_on |= kept(until(lambda: stopped_midway(settings, cluster.head_node, second)).values())
     other.send_signal(signal.SIGTERM)
-    said = other.communicate(timeout=60)[0]
-    assert other.returncode == 0 and "has stopped; nothing is half-done." in said
-    told = [entry.event for entry in audit.history(engine, "submission", made.submission)]
-    there = told.index("queued", told.index("running"))  # given back once, by the one that goes on with it
-    assert told[there + 1] == "running" and told.count("running") == 2 and told[-2:] == ["scored", "ranked"]
-    with engine.connect() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(store.runs)) == len(runs)  # by the worker
+    signal_all(at_work(cluster.head_node, second).values(), signal.SIGCONT)
+    said = other.communicate(timeout=120)[0]
+    assert other.returncode == 0 and "has stopped; nothing is half-done." in said, said
+    assert submissions.get(engine, made.submission).state == "queued"
+    until(lambda: not at_work(cluster.head_node, second))
+    called(cluster, settings, *words, "--drain")
+
+    told = [(entry.event, entry.reason or "") for entry in audit.history(engine, "submission", made.submission)]
+    assert [event for event, _ in told].count("running") == 3 and told[-1][0] == "ranked"
+    given_back = [reason for event, reason in told if event == "queued"][1:]
+    assert "sent no heartbeat for 10 s" in given_back[0] and "the worker was told to stop" in given_back[1]
+    with engine.connect() as connection:  # indexed by the worker
+        assert connection.scalar(sa.select(sa.func.count()).select_from(store.runs)) == len(runs)
     engine.dispose()
     assert {e.run: numbers(settings.bundle_root / e.folder) for e in runs} == serial
     each_stands_once(serial, settings, went_on)

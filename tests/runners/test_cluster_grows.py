@@ -75,4 +75,4 @@ def test_a_gpu_that_an_autoscaler_may_bring_is_waited_for(growing, settings, cap
     assert looked[:2] == [0, 0]
     told = [record.getMessage() for record in caplog.records if record.name == "runners.cluster"]
     assert told[0].startswith("no node of the cluster has a GPU; waiting for its autoscaler to bring one.")
-    assert told[1:] == ["the cluster: a node that can work has come."]
+    assert told[1:] == ["the cluster has a node that can work."]
