@@ -75,7 +75,7 @@ def reclaim(engine: sa.Engine, lease: float, actor: str) -> list[str]:
     Returns:
         The submissions that changed hands.
     """
-    held = sa.and_(submissions.c.state.in_((RUNNING, SCORED)), submissions.c.heartbeat < clock(engine) - lease)
+    held = sa.and_(submissions.c.state.in_((RUNNING, SCORED)), _last_heard(engine) < clock(engine) - lease)
     with reporting(engine.url), writing(engine) as connection:
         columns = [submissions.c[name] for name in ("submission", "worker", "attempts")]
         dead = connection.execute(sa.select(*columns).where(held).with_for_update(skip_locked=True)).all()
@@ -83,6 +83,14 @@ def reclaim(engine: sa.Engine, lease: float, actor: str) -> list[str]:
             said = f"{row.worker} sent no heartbeat for {lease:.0f} s (attempt {row.attempts} of {ATTEMPTS})"
             _release(connection, row.submission, actor, said, None, fault=True, attempts=row.attempts)
         return [row.submission for row in dead]
+
+
+def _last_heard(engine: sa.Engine) -> sa.ColumnElement[float]:
+    """The last heartbeat of a submission. A server that was away heard nobody: silence counts from its start."""
+    if engine.dialect.name == "postgresql":
+        started = sa.cast(sa.func.extract("epoch", sa.func.pg_postmaster_start_time()), sa.Float)
+        return sa.func.greatest(submissions.c.heartbeat, started)
+    return submissions.c.heartbeat
 
 
 def plan(engine: sa.Engine, claim: Claim, planned: Sequence[str], finished: int) -> None:

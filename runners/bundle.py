@@ -62,10 +62,13 @@ def locked(root: Path, run: str) -> Iterator[None]:
     """
     (root / ".partial").mkdir(parents=True, exist_ok=True)
     with open(root / ".partial" / f"{run}.lock", "w") as lock:
+        busy = Busy(f"another process is at work on run {run} in {root}; wait for it.")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"another process is at work on run {run} in {root}; wait for it.") from None
+            raise busy from None
+        if os.fstat(lock.fileno()).st_nlink == 0:  # its last holder took the file away meanwhile; others lock a new one
+            raise busy
         yield
         os.unlink(lock.name)
 

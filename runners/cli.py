@@ -35,8 +35,22 @@ from runners.submit_cli import new, schema, submissions, submit, try_, validate
 from runners.tune_cli import tune
 from runners.worker_cli import worker
 
+
+class Commands(typer.core.TyperGroup):
+    """Every command. Ctrl-C is answered here, because Typer would end without a word."""
+
+    def invoke(self, context):
+        """Do what was asked; the last line of one that was interrupted says what is kept, and how to go on."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt as kept:
+            say(f"Interrupted. {kept} The same command goes on from there." if kept.args else "Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="fuseboard",
+    cls=Commands,
     help="Attention-based audio-visual fusion: run methods under shared protocols, rank, download.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -70,9 +84,6 @@ def main() -> None:
     """Entry point: turns refusals into one line and an exit code (0 done, 1 failed, 2 wrong input)."""
     try:
         app()
-    except KeyboardInterrupt:
-        say("Interrupted. The same command goes on from the last finished epoch.")
-        sys.exit(INTERRUPTED)
     except (ValueError, RuntimeError, OSError) as error:
         code = _exit_code(error)
         if code is None:
@@ -236,8 +247,8 @@ def run(
     experiments, skipped = plan(chosen, spec, found, seeds=seeds, device=device(backend, gpus), progress=each)
     if spec.folds and seeds:
         say(f"{spec.key} has {spec.folds} folds, each run once; --seeds changes nothing.")
-    for name, reason in skipped.items():
-        say(f"skipped {name}: {reason}")
+    for reason in dict.fromkeys(skipped.values()):
+        say(f"skipped {', '.join(name for name in skipped if skipped[name] == reason)}: {reason}")
     if not experiments:
         say(f"Error: none of these methods can run under {spec.key}.")
         raise typer.Exit(WRONG_INPUT)
@@ -278,13 +289,17 @@ def _specs(names: list[str]) -> list:
 def _execute(experiments: list, found, backend: str, gpus: float | None) -> list[dict]:
     """Do the runs, draw them, and tell what became of each."""
     import json as _json
+    from contextlib import closing
 
     from runners.cluster import execute
     from runners.console import run_progress
 
     rows = []
-    with run_progress(experiments) as progress:
-        for outcome in execute(experiments, found, backend, progress.epoch, gpus):
+    with (
+        run_progress(experiments, found.bundle_root) as progress,
+        closing(execute(experiments, found, backend, progress.epoch, gpus)) as outcomes,
+    ):
+        for outcome in outcomes:
             row = {"run": outcome.experiment.run, "method": outcome.experiment.method.name}
             row |= {"split": outcome.experiment.split, "seed": outcome.experiment.seed}
             if outcome.place is None:
@@ -296,7 +311,8 @@ def _execute(experiments: list, found, backend: str, gpus: float | None) -> list
                 row |= {"peak_memory_gib": round(manifest["peak_memory_bytes"] / 2**30, 2)}
             rows.append(row)
             ended = row["reason"] or "{epochs} epochs, {seconds:.0f} s, {peak_memory_gib} GiB".format(**row)
-            progress.outcome(outcome, f"{row['method']} {row['split']} seed {row['seed']}: {row['status']}, {ended}")
+            said = f"{row['method']} {row['split']} seed {row['seed']}: {row['status']}, {ended}"
+            progress.outcome(outcome, said, failed=row["status"] != "completed")
     return rows
 
 

@@ -1,19 +1,23 @@
 """Backends: the same work, one piece after the other or as Ray tasks, with equal records."""
 
+import json
 import logging
 import os
 import re
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runners import bundle
 from runners.experiment import Experiment, numeric_code
+from runners.output import say
 from runners.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -21,6 +25,8 @@ log = logging.getLogger(__name__)
 BACKENDS = ("serial", "ray")
 PAUSES = (1.0, 5.0, 20.0)  # seconds before a lost task is sent out again; after the last one it is given up
 LOOK = 30.0  # seconds between two looks at whether the cluster has a node left that can work
+STARTS = 3  # attempts to start Ray on this machine
+LEAVING = 60.0  # seconds that a run waits for another process to leave it: a dead worker's, or one it was taken from
 OnEpoch = Callable[[Experiment, int], None]
 Result = tuple[Path | None, str | None]  # what was written, or the error that prevented it
 Work = Callable[[Any, Settings], Result]
@@ -65,7 +71,7 @@ def execute(
 
     Raises:
         ValueError: for an unknown backend.
-        RunError: if the cluster does not answer, or has no GPU and should.
+        RunError: if the cluster does not answer, or has no GPU and will get none.
     """
     if backend not in BACKENDS:
         raise ValueError(f"no backend {backend!r}; known: {', '.join(BACKENDS)}.")
@@ -100,19 +106,19 @@ def measure(
     elif folders:
         share = float(device(backend, gpus) == "cuda") if gpus is None else gpus
         with joined(settings.cluster) as ray:
-            for folder, (_, error) in _Tasks(ray, _evaluate, folders, settings, share).ended():
-                yield folder, error
+            with closing(_Tasks(ray, _evaluate, folders, settings, share).ended()) as ended:
+                for folder, (_, error) in ended:
+                    yield folder, error
 
 
 def _serial(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch) -> Iterator[Outcome]:
-    from runners.trial import run_trial
-
     for experiment in experiments:
         try:
-            place = run_trial(experiment, settings, lambda row, e=experiment: on_epoch(e, int(row["epoch"])))
-            yield Outcome(experiment, place)
+            place = _trained(experiment, settings, on_epoch)
         except bundle.RunError as error:
             yield Outcome(experiment, None, str(error))
+        else:
+            yield Outcome(experiment, place)
 
 
 def _remote(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch, gpus: float) -> Iterator[Outcome]:
@@ -121,14 +127,15 @@ def _remote(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch
 
     def reached() -> None:
         for experiment in experiments:
-            if epoch := _epoch_reached(root, experiment):
+            if epoch := epoch_reached(root, experiment):
                 on_epoch(experiment, epoch)
 
     with joined(settings.cluster, settings.tracking_url) as ray:
-        for experiment, (place, error) in _Tasks(ray, _run, experiments, settings, gpus, reached).ended():
-            if place is not None and not (place / "manifest.json").is_file():
-                place, error = None, f"its bundle is not in {root} here: every node must see one bundle root."
-            yield Outcome(experiment, place, error)
+        with closing(_Tasks(ray, _run, experiments, settings, gpus, reached).ended()) as ended:
+            for experiment, (place, error) in ended:
+                if place is not None and not (place / "manifest.json").is_file():
+                    place, error = None, f"its bundle is not in {root} here: every node must see one bundle root."
+                yield Outcome(experiment, place, error)
 
 
 @contextmanager
@@ -146,19 +153,30 @@ def joined(cluster: str, tracking_url: str = "off") -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if cluster == "local":  # loopback only, so nothing needs a token
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # else Ray listens to the outside
     import ray
 
     started = not ray.is_initialized()
+    answer = signal.getsignal(signal.SIGTERM)
     with ThreadPoolExecutor(1) as beside:
         tables = beside.submit(_make_tables, tracking_url)
         if started:
             _connect(cluster)
+            if callable(answer):
+                _answer_sigterm(answer)
         tables.result()
     try:
         yield ray
     finally:
         if started:
             ray.shutdown()
+            _answer_sigterm(answer)
+
+
+def _answer_sigterm(answer) -> None:
+    """Put an answer back: Ray brings one of its own when it starts, and leaves none that works when it ends."""
+    if answer is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, answer)
 
 
 def _connect(cluster: str) -> None:
@@ -167,9 +185,8 @@ def _connect(cluster: str) -> None:
 
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if cluster == "local":
-        only_here = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        # "local" also where another Ray runs on this machine, which init() alone would join.
-        ray.init("local", num_cpus=os.cpu_count(), object_store_memory=100 * 2**20, **only_here, **quiet)
+        say(f"Ray starts on this machine, on {os.cpu_count()} cores.")
+        _start(quiet)
         return
     try:
         if named := re.fullmatch(r"([\w.-]+):(\d+)", cluster):  # where nobody listens, Ray itself tries for minutes
@@ -181,18 +198,70 @@ def _connect(cluster: str) -> None:
             "join it with 'ray start --address=...' on this machine, too, and say --cluster auto; or leave --cluster "
             "out for one on this machine alone. Every node and driver needs the same RAY_AUTH_MODE and RAY_AUTH_TOKEN."
         ) from None
+    there = ray.cluster_resources()
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    say(f"Ray at {cluster}: nodes {nodes}, cores {there.get('CPU', 0):g}, GPUs {there.get('GPU', 0):g}.")
+
+
+def _start(quiet: dict[str, Any]) -> None:
+    """Start Ray on this machine. It gives itself 15 s that nothing lengthens, too few where others keep all cores."""
+    import ray
+
+    only_here = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    for left in reversed(range(STARTS)):
+        try:  # "local" also where another Ray runs on this machine, which init() alone would join.
+            ray.init("local", num_cpus=os.cpu_count(), object_store_memory=100 * 2**20, **only_here, **quiet)
+            return
+        except Exception as error:  # Ray has no class of its own for it
+            ray.shutdown()
+            said = " ".join(str(error).split())
+            if not left:
+                raise bundle.RunError(
+                    f"Ray does not start on this machine: {said} Call the command again when the machine has less to "
+                    "do, or do without Ray: --backend serial gives the same records."
+                ) from None
+            log.warning("Ray did not start (%s); trying again.", said)
 
 
 def check_gpus(ray, gpus: float) -> None:
-    """Refuse what would wait for ever.
+    """Refuse to wait for a GPU that never comes; say so where one may come.
 
     Raises:
-        RunError: if GPUs are asked for and the cluster has none.
+        RunError: if GPUs are asked for, the cluster has none, and nothing adds nodes to it.
     """
-    if gpus and ray.cluster_resources().get("GPU", 0) < gpus:
+    if not gpus or _can_work(ray, gpus):
+        return
+    if not _grows():
         raise bundle.RunError(
             f"Each run asks for {gpus:g} of a GPU, and the cluster has none. Say --gpus 0, or join a node that has one."
         )
+    log.warning(
+        "no node of the cluster has a GPU; waiting for its autoscaler to bring one. 'ray status' on one of its nodes "
+        "tells what it does, Ctrl-C ends the waiting."
+    )
+
+
+def _can_work(ray, gpus: float) -> bool:
+    """Whether a task fits on some node, busy or not."""
+    there = (node["Resources"] for node in ray.nodes() if node["Alive"])
+    return any(has.get("CPU", 0) >= 1 and has.get("GPU", 0) >= gpus for has in there)
+
+
+def _grows() -> bool:
+    """Whether the cluster that was joined has an autoscaler, which may add nodes with GPUs.
+
+    Ray has no public call for it. Its first autoscaler leaves the report that ``ray status`` prints; where nothing adds
+    nodes, each node stands there as a type of its own, named after its id. Its second one is there only where somebody
+    turned it on. Neither tells what types of nodes it has, so one that has no GPUs to give is waited for, in the open.
+    """
+    from ray.autoscaler.v2.utils import is_autoscaler_v2
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    if is_autoscaler_v2():
+        return True
+    status = json.loads(_internal_kv_get("__autoscaling_status") or "{}")
+    types = (status.get("autoscaler_report") or {}).get("node_type_mapping") or {}
+    return any(kind != f"node_{node}" for node, kind in types.items())
 
 
 @dataclass(frozen=True)
@@ -224,11 +293,11 @@ class _Tasks:
         meanwhile: Callable[[], None] = lambda: None,
     ):
         check_gpus(ray, gpus)
-        self._ray, self._settings, self._meanwhile = ray, settings, meanwhile
+        self._ray, self._settings, self._gpus, self._meanwhile = ray, settings, gpus, meanwhile
         self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(work)
         self._running: dict[Any, _Try] = {}
         self._due: list[tuple[float, _Try]] = [(0.0, _Try(item)) for item in items]
-        self._look, self._worked = 0.0, True
+        self._look, self._works = 0.0, not gpus or _can_work(ray, gpus)  # else it has been said
 
     def ended(self) -> Iterator[tuple[Any, Result]]:
         """Each item with what became of it, as it ends. Leaving early cancels what runs; checkpoints stay."""
@@ -260,10 +329,12 @@ class _Tasks:
         self._due = [(due, attempt) for due, attempt in self._due if due > now]
         if now > self._look:
             self._look = now + LOOK
-            works = self._ray.cluster_resources().get("CPU", 0) >= 1
-            if self._worked and not works:
+            works = _can_work(self._ray, self._gpus)
+            if self._works and not works:
                 log.warning("the cluster has no node that can work; waiting for one.")
-            self._worked = works
+            elif works and not self._works:
+                log.warning("the cluster has a node that can work.")
+            self._works = works
 
     def _elsewhere(self, avoid: frozenset[str]) -> dict[str, str]:
         """Any other node, if there is one that can work."""
@@ -318,22 +389,41 @@ def _make_tables(url: str) -> None:
 def _run(experiment: Experiment, settings: Settings) -> Result:
     """Runs in a worker."""
     from protocols.examples import DataError
+
+    try:
+        if other := _other_than_planned(experiment, settings):
+            return None, other
+        return _trained(experiment, settings), None
+    except (bundle.RunError, DataError) as error:
+        return None, str(error)
+
+
+def _trained(experiment: Experiment, settings: Settings, on_epoch: OnEpoch = lambda experiment, epoch: None) -> Path:
+    """One run in this process, which leaves word of each epoch for others.
+
+    Another process that is at work on the run may be about to leave: dead, or told to stop.
+
+    Raises:
+        RunError: as `runners.trial.run_trial` does; `Busy` if the other is still there after `LEAVING`.
+    """
     from runners.trial import run_trial
 
-    reached = _reached_file(settings.bundle_root, experiment)
-    deadline = time.monotonic() + 60
+    def after(row: dict) -> None:
+        epoch = int(row["epoch"])
+        _reached_file(settings.bundle_root, experiment).write_text(str(epoch))
+        on_epoch(experiment, epoch)
+
+    deadline, said = time.monotonic() + LEAVING, False
     while True:
         try:
-            if other := _other_than_planned(experiment, settings):
-                return None, other
-            return run_trial(experiment, settings, lambda row: reached.write_text(str(int(row["epoch"])))), None
+            return run_trial(experiment, settings, after)
         except bundle.Busy as error:
-            # After a retry the lost worker may hold the lock for a moment longer.
             if time.monotonic() > deadline:
-                return None, str(error)
+                raise
+            if not said:
+                log.warning("%s Looking again for %.0f s.", error, LEAVING)
+                said = True
             time.sleep(1)
-        except (bundle.RunError, DataError) as error:
-            return None, str(error)
 
 
 def _other_than_planned(experiment: Experiment, settings: Settings) -> str | None:
@@ -370,7 +460,12 @@ def _reached_file(root: Path, experiment: Experiment) -> Path:
     return root / ".partial" / experiment.run / "epoch"
 
 
-def _epoch_reached(root: Path, experiment: Experiment) -> int:
+def epoch_reached(root: Path, experiment: Experiment) -> int:
+    """How far a run is that has no bundle yet.
+
+    Args:
+        root: of bundles.
+    """
     try:
         return int(_reached_file(root, experiment).read_text())
     except (OSError, ValueError):  # not begun, or caught between two writes

@@ -4,15 +4,18 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from runners.cluster import Outcome
+from runners.bundle import completed
+from runners.cluster import Outcome, epoch_reached
 from runners.experiment import Experiment
 
 errors = Console(stderr=True)
 EVERY = 60.0  # seconds between two lines about work in progress, where no bar can be drawn
+PACE = 600.0  # seconds behind us that say how much time is left: an epoch may take minutes
 
 
 class Bars(Progress):
@@ -43,6 +46,7 @@ def bars(above: Callable[[], RenderableType] | None = None) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=errors,
+        speed_estimate_period=PACE,
         disable=not errors.is_terminal,
         above=above,
     )
@@ -61,10 +65,19 @@ def each(items: Iterable, description: str) -> Iterator:
 
 @contextmanager
 def counter(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for work that reports ``(done, total)``; silent off a terminal."""
+    """A bar for work that reports ``(done, total)``; off a terminal one line a minute."""
+    told = time.monotonic()
     with bars() as progress:
         bar = progress.add_task(description, total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+        def reached(done: int, total: int) -> None:
+            nonlocal told
+            progress.update(bar, completed=done, total=total)
+            if not errors.is_terminal and time.monotonic() - told > EVERY:
+                told = time.monotonic()
+                _line(progress, f"{description}: {done} of {total}")
+
+        yield reached
 
 
 @contextmanager
@@ -91,48 +104,81 @@ def _line(progress: Progress, text: str) -> None:
 
 
 class RunProgress:
-    """One bar over the epochs of all runs; each finished run prints a line."""
+    """One bar over the epochs of the runs that are not there yet; each run that ends prints a line.
 
-    def __init__(self, progress: Progress, experiments: list[Experiment]):
-        self._progress, self._reached = progress, {}
-        self._epochs = {e.run: e.protocol.budget.epochs for e in experiments}
-        self._bar = progress.add_task("epochs", total=sum(self._epochs.values()))
-        self._done = 0
+    Args:
+        root: of bundles.
+    """
+
+    def __init__(self, progress: Progress, experiments: list[Experiment], root: Path):
+        self._progress = progress
+        self._there = {e.run for e in experiments if completed(root, e)}
+        waiting = [e for e in experiments if e.run not in self._there]
+        self._epochs = {e.run: e.protocol.budget.epochs for e in waiting}
+        self._reached = {e.run: epoch_reached(root, e) for e in waiting}
+        self._runs, self._ended, self._failed = len(experiments), len(self._there), 0
+        self._done, self._total = 0, sum(self._epochs.values()) - sum(self._reached.values())  # epochs of this call
+        begun = sum(epoch > 0 for epoch in self._reached.values())
+        if self._there or begun:
+            self.say(f"Of {self._runs} runs: {self._ended} there already, {begun} to go on with from a checkpoint.")
+        if not errors.is_terminal and waiting:
+            self.say(f"{len(waiting)} runs to do, {self._total} epochs at most")
+        self._bar = progress.add_task(self._count(), total=self._total)
         self._began = self._told = time.monotonic()
 
     def epoch(self, experiment: Experiment, epoch: int) -> None:
         """A run has finished an epoch."""
         self._advance(experiment.run, epoch)
 
-    def outcome(self, outcome: Outcome, line: str) -> None:
-        """A run has ended; prints a line for it."""
-        self.passed(outcome.experiment)
-        self._done += 1
-        self.say(f"[{self._done}/{len(self._epochs)}] {line}")
+    def outcome(self, outcome: Outcome, line: str, *, failed: bool) -> None:
+        """A run has ended; prints a line for it, unless it was there before."""
+        self.passed(outcome.experiment, failed=failed)
+        if outcome.experiment.run not in self._there:
+            self.say(f"[{self._ended}/{self._runs}] {line}")
 
-    def passed(self, experiment: Experiment) -> None:
+    def passed(self, experiment: Experiment, *, failed: bool) -> None:
         """A run has ended; early stopping makes the rest of its epochs pass at once."""
-        self._advance(experiment.run, self._epochs[experiment.run])
+        if experiment.run not in self._there:
+            self._ended, self._failed = self._ended + 1, self._failed + failed
+            self._progress.update(self._bar, description=self._count())
+            self._advance(experiment.run, self._epochs[experiment.run])
 
     def say(self, line: str) -> None:
         """A line above the bar."""
         _line(self._progress, line)
 
+    def kept(self) -> str:
+        """What an interruption does not cost."""
+        return f"{self._ended} of {self._runs} runs have ended; those under way keep the epochs that they finished."
+
+    def _count(self) -> str:
+        failed = f", {self._failed} failed" if self._failed else ""
+        return f"{self._ended} of {self._runs} runs{failed}, epochs"
+
     def _advance(self, run: str, epoch: int) -> None:
-        self._progress.advance(self._bar, max(0, epoch - self._reached.get(run, 0)))
-        self._reached[run] = max(epoch, self._reached.get(run, 0))
+        step = max(0, epoch - self._reached[run])
+        self._reached[run] += step
+        self._done += step
+        self._progress.advance(self._bar, step)
         now = time.monotonic()
-        if not errors.is_terminal and now - self._told > EVERY:
+        if not errors.is_terminal and self._done and now - self._told > EVERY:
             self._told = now
-            done, total = sum(self._reached.values()), sum(self._epochs.values())
-            left = (now - self._began) / done * (total - done) / 60
-            self.say(f"{done} of {total} epochs, about {left:.0f} min left")
+            left = (now - self._began) / self._done * (self._total - self._done) / 60
+            self.say(f"{self._count()} {self._done} of {self._total}, about {left:.0f} min left")
 
 
 @contextmanager
 def run_progress(
-    experiments: list[Experiment], above: Callable[[], RenderableType] | None = None
+    experiments: list[Experiment], root: Path, above: Callable[[], RenderableType] | None = None
 ) -> Iterator[RunProgress]:
-    """Draws the progress of some runs."""
+    """Draws the progress of some runs; an interruption says what is kept.
+
+    Args:
+        root: of bundles.
+    """
     with bars(above) as progress:
-        yield RunProgress(progress, experiments)
+        drawn = RunProgress(progress, experiments, root)
+        try:
+            yield drawn
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(drawn.kept()) from None

@@ -58,12 +58,17 @@ def evaluate(
 
 def measure_all(folders: list[Path], found, backend: str, gpus: float | None = None) -> list[dict]:
     """Evaluate finished runs, draw them, and tell what became of each."""
+    from contextlib import closing
+
     from runners.cluster import measure
     from runners.console import done_of
 
     rows = []
-    with done_of(len(folders), "evaluating") as done:
-        for folder, error in measure(folders, found, backend, gpus):
-            rows.append({"run": folder.name, "method": folder.parent.name, "reason": error})
-            done(f"{folder.parent.name} {folder.name}: {error or 'evaluated'}")
+    try:
+        with done_of(len(folders), "evaluating") as done, closing(measure(folders, found, backend, gpus)) as ended:
+            for folder, error in ended:
+                rows.append({"run": folder.name, "method": folder.parent.name, "reason": error})
+                done(f"{folder.parent.name} {folder.name}: {error or 'evaluated'}")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{len(rows)} of {len(folders)} runs were measured, and stay so.") from None
     return rows

@@ -53,11 +53,12 @@ def fill(found: Settings) -> None:
     ingest(found, [records_root(), found.bundle_root])
 
 
-def patiently(call: Callable[[], Answer], patience: float) -> Answer:
+def patiently(call: Callable[[], Answer], patience: float, hurried: Callable[[], bool] = lambda: False) -> Answer:
     """Call again while the database is away; what no waiting mends, such as a wrong address, is told at once.
 
     Args:
         patience: seconds.
+        hurried: whether to wait no longer.
 
     Raises:
         StoreError: after so many seconds.
@@ -71,7 +72,8 @@ def patiently(call: Callable[[], Answer], patience: float) -> Answer:
         try:
             return call()
         except StoreError as error:
-            if not isinstance(error.__cause__, DBAPIError) or time.monotonic() + pause > deadline:
+            away = isinstance(error.__cause__, DBAPIError)
+            if not away or hurried() or time.monotonic() + pause > deadline:
                 raise
             if pause == 0.5:
                 say(f"The database does not answer; trying again for {deadline - time.monotonic():.0f} s. {error}")

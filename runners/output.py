@@ -99,7 +99,7 @@ def print_ranking(spec, metric: str, condition: str, ranking) -> None:
     if ranking.majority is not None:
         print(f"{TASKS[spec.task].trivial_title}: {value_text(ranking.majority, metric)}")
     waiting = ranking.absent["reason"].str.startswith("not run yet")
-    for row in ranking.absent[~waiting].to_dict("records"):
-        print(f"not listed: {row['method']}: {row['reason']}")
+    for reason, absent in ranking.absent[~waiting].groupby("reason", sort=False):
+        print(f"not listed: {', '.join(absent['method'])}: {reason}")
     if waiting.any():
         print(f"not run yet: {', '.join(ranking.absent['method'][waiting])}")

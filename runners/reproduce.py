@@ -178,6 +178,7 @@ def prepare(
     seeds: int,
     rows: Sequence[str] = (),
     also: bool = False,
+    device: str | None = None,
     progress: Progress = silent,
 ) -> Reproduction:
     """Find the runs that a table takes.
@@ -185,6 +186,7 @@ def prepare(
     Args:
         rows: only rows whose name contains one of these, upper or lower case.
         also: the further presets that a row names, too.
+        device: "cpu" or "cuda"; what this machine has if not given.
 
     Raises:
         DataError: if the data are not there or not what they should be.
@@ -202,7 +204,7 @@ def prepare(
                 known += [rerun.spec] if rerun.spec not in known else []
     experiments: list[Experiment] = []
     for key, methods in specs.items():
-        experiments += plan(methods, committed()[key], settings, seeds=seeds, progress=progress)[0]
+        experiments += plan(methods, committed()[key], settings, seeds=seeds, device=device, progress=progress)[0]
     for outcome in outcomes:
         for rerun in outcome.reruns:
             asked = (rerun.spec, rerun.footings[0].protocol)
@@ -221,13 +223,16 @@ def _rerun(paper: Paper, cell: Cell, preset: str) -> Rerun:
 
 
 def recompute(
-    reproduction: Reproduction, settings: Settings, backend: str, on_epoch: OnEpoch
+    reproduction: Reproduction, settings: Settings, backend: str, on_epoch: OnEpoch, gpus: float | None = None
 ) -> Iterator[tuple[Experiment, Path | None, list[Outcome]]]:
     """Do the runs; after each yield it, its bundle, and the cells that are finished with it.
 
     What ran before is not repeated, so a call that was killed goes on where it was.
+
+    Args:
+        gpus: share of a GPU for each Ray task, if the runs are for GPUs; a whole one by default.
     """
-    for done in execute(reproduction.experiments, settings, backend, on_epoch):
+    for done in execute(reproduction.experiments, settings, backend, on_epoch, gpus):
         manifest = _manifest(done.place) if done.place else {"status": "failed", "reason": done.error}
         records = _records(done.place, manifest) if manifest["status"] == "completed" else None
         finished = []

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from runners.options import FAILED, WRONG_INPUT, Backend, BundleRoot, CacheRoot, Cluster, DataRoot, Json, TrackingUrl
+from runners.options import (
+    FAILED,
+    WRONG_INPUT,
+    Backend,
+    BundleRoot,
+    CacheRoot,
+    Cluster,
+    DataRoot,
+    Gpus,
+    Json,
+    TrackingUrl,
+)
 from runners.output import print_rows, say, table_of
 
 
@@ -17,6 +28,7 @@ def reproduce(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each cell; one is never a verdict.")] = 5,
     also: Annotated[bool, typer.Option("--also", help="Run a row's further presets too, to explain a gap.")] = False,
     backend: Backend = "serial",
+    gpus: Gpus = None,
     out: Annotated[Path | None, typer.Option(help="Folder for reports; .fuseboard/reports by default.")] = None,
     data_root: DataRoot = None,
     cache_root: CacheRoot = None,
@@ -32,6 +44,7 @@ def reproduce(
     """
     from protocols.papers import paper
     from runners.brought import here
+    from runners.cluster import device
     from runners.settings import SETTINGS, Settings
 
     found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
@@ -41,37 +54,49 @@ def reproduce(
     if not ready:
         _cannot(told, parts)
         raise typer.Exit(WRONG_INPUT)
+    asked = {"seeds": seeds, "rows": rows or [], "also": also, "device": device(backend, gpus)}
     failed = False
     for part in ready:
         place = (out or Path(".fuseboard/reports")) / key / f"table-{part.id}"
-        failed |= _one(told, part, found, rows or [], seeds, also, backend, place, json)
+        failed |= _one(told, part, found, asked, backend, gpus, place, json)
     if failed:
         raise typer.Exit(FAILED)
 
 
-def _one(told, table, found, rows: list[str], seeds: int, also: bool, backend: str, place: Path, as_json: bool) -> bool:
-    """One table; True if a run failed."""
+def _one(told, table, found, asked: dict, backend: str, gpus: float | None, place: Path, as_json: bool) -> bool:
+    """One table; True if a run failed.
+
+    Args:
+        asked: what `reproduce.prepare` takes.
+    """
+    from contextlib import closing
+
     from runners.console import each, run_progress
     from runners.report import Circumstances, line, write
     from runners.reproduce import prepare, recompute
 
-    prepared = prepare(told, table, found, seeds=seeds, rows=rows, also=also, progress=each)
+    prepared = prepare(told, table, found, **asked, progress=each)
     if not prepared.runnable:
-        say(f"Error: table {table.id} has no runnable row like {', '.join(rows)}. Rows: {_row_names(table)}.")
+        say(f"Error: table {table.id} has no runnable row like {', '.join(asked['rows'])}. Rows: {_row_names(table)}.")
         raise typer.Exit(WRONG_INPUT)
-    _say_rules(told, table, prepared, seeds)
+    _say_rules(told, table, prepared, asked["seeds"])
     failed, cells, above = False, 0, Filling(prepared)
-    with run_progress(prepared.experiments, above) as progress:
-        for done, bundle, finished in recompute(prepared, found, backend, progress.epoch):
-            progress.passed(done)
+    with (
+        run_progress(prepared.experiments, found.bundle_root, above) as progress,
+        closing(recompute(prepared, found, backend, progress.epoch, gpus)) as runs,
+    ):
+        for done, bundle, finished in runs:
+            progress.passed(done, failed=bundle is None)
             failed |= bundle is None
             for outcome in finished:
                 cells += 1
                 progress.say(f"[{cells}/{len(prepared.runnable)}] {line(outcome)}")
             if finished:
                 above.draw()
-    command = f"fuseboard reproduce {told.key} --table {table.id} --seeds {seeds}{' --also' if also else ''}"
-    command += "".join(f" --rows {shlex.quote(row)}" for row in rows)
+    command = f"fuseboard reproduce {told.key} --table {table.id} --seeds {asked['seeds']}"
+    command += " --also" if asked["also"] else ""
+    command += f" --backend {backend} --gpus {gpus:g}" if gpus is not None else ""  # decides where runs are trained
+    command += "".join(f" --rows {shlex.quote(row)}" for row in asked["rows"])
     write(prepared, Circumstances.of(prepared, found.bundle_root, command), place)
     if as_json:
         print_rows(_json(prepared), True)

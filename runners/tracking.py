@@ -21,7 +21,7 @@ EXPERIMENT = "fuseboard"
 RUN_TAG = "fuseboard.run"
 OWED = ".untracked"  # below the bundle root: one file for each run of which MLflow does not know the end
 PAUSE = 60.0  # seconds for which a run leaves a store alone that did not answer
-PATIENCE = 60.0  # seconds that `catch_up` waits for a server that is away
+PATIENCE = 120.0  # seconds that `catch_up` waits for a server that is away
 BATCH = 1000  # metrics that MLflow takes at once
 
 
@@ -52,9 +52,8 @@ class MlflowTracker(NullTracker):
     def start(self, told: dict[str, Any]) -> None:
         from mlflow.entities import Param
 
-        found = self._client.search_runs([self._experiment], f"tags.`{RUN_TAG}` = '{told['run']}'", max_results=1)
-        if found:
-            self._run = found[0].info.run_id
+        if found := self._runs_of(told["run"]):
+            self._run = found[0]
             self._client.update_run(self._run, status="RUNNING")
         else:
             created = self._client.create_run(self._experiment, run_name=_name(told), tags={RUN_TAG: told["run"]})
@@ -78,6 +77,13 @@ class MlflowTracker(NullTracker):
                 points.append((name, record.value, 0))
         self._log(points)
         self._client.set_terminated(self._run, "FINISHED" if manifest["status"] == "completed" else "FAILED")
+        for twin in self._runs_of(manifest["run"]):  # made by a call that the server answered too late to be heard
+            if twin != self._run:
+                self._client.delete_run(twin)
+
+    def _runs_of(self, run: str) -> list[str]:
+        found = self._client.search_runs([self._experiment], f"tags.`{RUN_TAG}` = '{run}'")
+        return [one.info.run_id for one in found]
 
     def _log(self, points: list[tuple[str, float, int]]) -> None:
         from mlflow.entities import Metric
@@ -184,7 +190,7 @@ def _told(url: str, place: Path, deadline: float) -> bool:
                 log.warning("MLflow was not told of every run (%s). The next fuseboard run tells it.", error)
                 return False
             if pause == 0.5:
-                log.warning("MLflow does not answer (%s); waiting for it.", error)
+                log.warning("MLflow does not answer (%s); waiting for it, %.0f s at most.", error, PATIENCE)
             time.sleep(pause)
             pause = min(2 * pause, 8.0)
 
@@ -224,6 +230,7 @@ def connect(url: str):
     Called once before workers start, so that they do not create the schema side by side.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # results stand there
     # MLflow's own patience is four minutes a call, and a call repeated blindly may make a second run.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")

@@ -176,6 +176,7 @@ def _work(wanted: Search, settings: Settings, folder: Path, gpus: float | None, 
     import os
 
     os.environ |= {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "TUNE_DISABLE_SIGINT_HANDLER": "1"}
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints to standard output whatever it is told
     share = (gpus or 1.0) if wanted.experiment.device == "cuda" else 0.0
     shutil.rmtree(folder / "ray", ignore_errors=True)  # Tune's own notes; ours are the checkpoints
     with joined(settings.cluster) as ray:
@@ -198,9 +199,24 @@ def _work(wanted: Search, settings: Settings, folder: Path, gpus: float | None, 
         raise RunError(f"a trial broke: {results.errors[0]} The same command goes on with the others' epochs kept.")
 
 
+class Told:
+    """Calls back in this process. Tune writes its scheduler to a file, where what draws a bar cannot go."""
+
+    def __init__(self, call: Callable[[], None]):
+        self._call = call
+
+    def __call__(self) -> None:
+        self._call()
+
+    def __reduce__(self):
+        return Told, (int,)  # read from the file, it tells nobody
+
+
 def _scheduler(wanted: Search, on_epoch: Callable[[], None]):
     """ASHA that stops where the epochs of all trials together are spent."""
     from ray.tune.schedulers import ASHAScheduler
+
+    told = Told(on_epoch)
 
     class EqualBudget(ASHAScheduler):
         def __init__(self):
@@ -215,7 +231,7 @@ def _scheduler(wanted: Search, on_epoch: Callable[[], None]):
             if epoch <= self._reached.get(trial.trial_id, 0):
                 return self.CONTINUE  # told again by a trial that was lost: it is paid already
             self._reached[trial.trial_id] = epoch
-            on_epoch()
+            told()
             action = super().on_trial_result(tune_controller, trial, result)
             if action != self.CONTINUE or epoch < wanted.grace:
                 return action

@@ -45,15 +45,19 @@ def tune(
         raise typer.BadParameter(f"{name} cannot take part in {spec.key}: {reason}")
     wanted = Search(planned[0], trials, budget, seed)
     say(f"{chosen.name} under {spec.key}: {trials} trials, at most {budget} epochs together, seed {seed}.")
+    epochs = 0
     with counter("epochs") as progress:
-        epochs = 0
+        progress(0, budget)
 
         def on_epoch() -> None:
             nonlocal epochs
             epochs += 1
             progress(epochs, budget)
 
-        tried = search(wanted, found, gpus, on_epoch)
+        try:
+            tried = search(wanted, found, gpus, on_epoch)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{epochs} epochs of at most {budget} are kept.") from None
     place = (out or Path(".fuseboard/tune")) / spec.key / chosen.name
     write(tried, place / "trials.csv")
     tuned = dict(zip(("method.yaml", "protocol.yaml"), specs(wanted, tried[0]), strict=True))

@@ -16,7 +16,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,16 +84,22 @@ def work(settings: Settings, options: Options) -> None:
         StoreError: if the database is away for longer than `PATIENCE`.
     """
     name = f"worker:{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
-    engine = store.connect(settings.database_url)
+    engine = _patiently(lambda: store.connect(settings.database_url))
     with Signals() as signals:
         say(f"{name} waits for submissions in {engine.url.render_as_string(hide_password=True)}")
+
+        def take() -> Claim | None:
+            signals.check()  # also while the database is away
+            return claims.take(engine, name)
+
         try:
+            _patiently(lambda: _index(engine, settings))  # what a worker left that died once its submission was ranked
             while True:
                 signals.check()
                 for lost in _patiently(lambda: claims.reclaim(engine, options.lease, name)):
                     say(f"{lost}: its worker is silent; it is in the queue again, or has failed")
                 with signals.held():  # a claim is taken whole, or not at all
-                    claim = _patiently(lambda: claims.take(engine, name))
+                    claim = _patiently(take)
                     if claim:
                         _serve(engine, claim, settings, options, signals)
                         continue
@@ -131,13 +137,17 @@ def _serve(engine: sa.Engine, claim: Claim, settings: Settings, options: Options
                 told.add(traceback.format_exc())
             ending = partial(claims.give_back, engine, claim, said, told.tail(), fault=True)
     try:
-        _patiently(ending, 5.0 if signals.stopping else PATIENCE)
+        _patiently(ending, lambda: signals.stopping)
         if ending.func is claims.rank:
-            for place, why in _patiently(lambda: store.ingest(engine, settings.bundle_root)).failed:
-                say(f"refused {place}: {why}")
+            _patiently(lambda: _index(engine, settings), lambda: signals.stopping)
         say(f"{claim.submission} {claim.name}: {ending.func.__name__.replace('_', ' ')}")
     except ClaimLost:
         say(f"{claim.submission}: taken away from this worker")
+
+
+def _index(engine: sa.Engine, settings: Settings) -> None:
+    for place, why in store.ingest(engine, settings.bundle_root).failed:
+        say(f"refused {place}: {why}")
 
 
 def _run(engine: sa.Engine, claim: Claim, settings: Settings, options: Options, told: "Log") -> str:
@@ -158,11 +168,12 @@ def _run(engine: sa.Engine, claim: Claim, settings: Settings, options: Options, 
     def on_epoch(experiment: Experiment, epoch: int) -> None:
         told.add(f"{experiment.split} seed {experiment.seed}: epoch {epoch} of {experiment.protocol.budget.epochs}")
 
-    for outcome in execute(experiments, settings, options.backend, on_epoch, options.gpus):
-        said = _ended(outcome)
-        told.add(said)
-        folders.append(outcome.place)
-        _patiently(partial(claims.progress, engine, claim, len(folders), count, said, told.tail()))
+    with closing(execute(experiments, settings, options.backend, on_epoch, options.gpus)) as outcomes:
+        for outcome in outcomes:
+            said = _ended(outcome)
+            told.add(said)
+            folders.append(outcome.place)
+            _patiently(partial(claims.progress, engine, claim, len(folders), count, said, told.tail()))
     measured = _measured(folders, experiments[0].protocol, settings, options, told)
     try:
         for folder in folders:
@@ -210,10 +221,11 @@ def _measured(folders: list[Path], protocol: ProtocolSpec, settings: Settings, o
     if suite is None:
         return ""
     waiting = [folder for folder in folders if not evaluated(folder, suite)]
-    for folder, error in measure(waiting, settings, options.backend, options.gpus):
-        if error:
-            raise RunError(f"{folder.name} was not measured: {error}")
-        told.add(f"{folder.name} is measured")
+    with closing(measure(waiting, settings, options.backend, options.gpus)) as ended:
+        for folder, error in ended:
+            if error:
+                raise RunError(f"{folder.name} was not measured: {error}")
+            told.add(f"{folder.name} is measured")
     return f", measured by {suite.key}"
 
 
@@ -259,20 +271,16 @@ class Signals:
         self._held = self._listening = False
 
     def __enter__(self) -> "Signals":
-        self._before = self._install()
-        return self
-
-    def _install(self) -> dict:
         answers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop, signal.SIGUSR1: self._take}
-        return {number: signal.signal(number, answer) for number, answer in answers.items()}
+        self._before = {number: signal.signal(number, answer) for number, answer in answers.items()}
+        return self
 
     def __exit__(self, *_) -> None:
         for number, answer in self._before.items():
             signal.signal(number, answer)
 
     def check(self) -> None:
-        """Raise what was held back; stand in place again where Ray has put answers of its own."""
-        self._install()
+        """Raise what was held back."""
         if self.stopping:
             raise Stopped
 
@@ -345,5 +353,5 @@ def _heartbeat(engine: sa.Engine, claim: Claim, every: float, signals: Signals) 
     thread.join()
 
 
-def _patiently(call: Callable[[], Answer], patience: float = PATIENCE) -> Answer:
-    return patiently(call, patience)
+def _patiently(call: Callable[[], Answer], hurried: Callable[[], bool] = lambda: False) -> Answer:
+    return patiently(call, PATIENCE, hurried)

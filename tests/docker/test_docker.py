@@ -144,6 +144,18 @@ def test_pods_have_limits_and_no_root(told):
                 assert variables["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]["key"] == "ray-token"
 
 
+def test_a_group_that_begins_empty_has_an_autoscaler():
+    _, told = yaml.safe_load_all((DOCKER / "kuberay" / "cluster.yaml").read_text())
+    spec = told["spec"]
+    gpu = next(group for group in spec["workerGroupSpecs"] if group["groupName"] == "gpu")
+    assert gpu["replicas"] == gpu["minReplicas"] == 0 < gpu["maxReplicas"] and spec["enableInTreeAutoscaling"] is True
+    named = {entry["name"] for entry in spec["autoscalerOptions"]["env"]}
+    assert named == {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"}
+    assert spec["autoscalerOptions"]["securityContext"]["allowPrivilegeEscalation"] is False
+    asks = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    assert [pod["template"]["spec"]["automountServiceAccountToken"] for pod in asks] == [True, False, False]
+
+
 def enter(*command, **variables):
     path = f"{BIN}:/usr/local/bin:/usr/bin:/bin"
     told = ["sh", str(DOCKER / "entrypoint.sh"), *command]

@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import os
 import shutil
-import socket
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from protocols.metrics.robustness import area, retention, worst
 from protocols.record import Record, to_jsonl
 from protocols.spec import ProtocolSpec, committed
 from protocols.suite import Suite, suites
+from tests.servers import postgresql
 from zoo.spec import entries
 
 SPEC = {
@@ -298,7 +296,8 @@ def engine(empty_store, tmp_path):
 def postgres_server():
     """Address of a throwaway PostgreSQL: the machine's own server, else the one from PyPI."""
     if shutil.which("initdb") and shutil.which("pg_ctl"):
-        yield from _own_server()
+        with postgresql() as server:
+            yield server.url
         return
     try:
         import pgserver
@@ -308,39 +307,6 @@ def postgres_server():
         server = pgserver.get_server(folder)
         yield server.get_uri()
         server.cleanup()
-
-
-def _own_server():
-    who = {}
-    if os.geteuid() == 0:  # initdb refuses root
-        import pwd
-
-        try:
-            user = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres")
-        who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    folder = Path(tempfile.mkdtemp(prefix="fuseboard-pg-"))  # short: it holds a socket
-    if who:
-        os.chown(folder, who["user"], who["group"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    quiet = {"cwd": folder, "check": True, "stdout": subprocess.DEVNULL, **who}
-    data = str(folder / "data")
-    options = (
-        f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder} "
-        "-c fsync=off -c synchronous_commit=off -c shared_buffers=32MB"
-    )
-    subprocess.run(
-        ["initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"], **quiet
-    )
-    subprocess.run(["pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start"], **quiet)
-    try:
-        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run(["pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

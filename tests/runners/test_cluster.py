@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from protocols.record import read_jsonl
 from protocols.spec import load as load_protocol
-from runners import trial
+from runners import bundle, cluster, trial
 from runners.bundle import RunError
 from runners.cluster import _other_than_planned, _run, device, execute
 from runners.settings import SettingsError
@@ -49,6 +50,21 @@ def test_what_is_there_is_not_done_again(short, settings):
     assert again == first and (again.place / "manifest.json").stat().st_mtime_ns == written
 
 
+def test_a_run_that_another_process_is_about_to_leave_is_waited_for(short, settings, monkeypatch, caplog):
+    (planned,), _ = trial.plan([load_method("audio_only")], load_protocol(str(short)), settings, seeds=1)
+    with bundle.locked(settings.bundle_root, planned.run):
+        monkeypatch.setattr(cluster, "LEAVING", -1.0)
+        (busy,) = execute([planned], settings, "serial", lambda e, epoch: None)
+    assert busy.place is None and "another process is at work on run" in busy.error
+    monkeypatch.setattr(cluster, "LEAVING", 300.0)
+    other = bundle.locked(settings.bundle_root, planned.run)
+    other.__enter__()
+    monkeypatch.setattr(cluster.time, "sleep", lambda seconds: other.__exit__(None, None, None))
+    (done,) = execute([planned], settings, "serial", lambda e, epoch: None)
+    assert done.error is None and (done.place / "manifest.json").is_file()
+    assert "Looking again for 300 s" in caplog.text
+
+
 def test_an_unknown_backend_is_refused(settings):
     with pytest.raises(ValueError, match="no backend 'dask'; known: serial, ray"):
         list(execute([], settings, "dask", lambda e, epoch: None))
@@ -77,6 +93,43 @@ def test_a_node_with_other_data_or_code_refuses_the_run(short, settings):
     assert "has other code than" in _run(replace(planned, code="0" * 16), settings)[1]
     assert "has other data of synthetic" in _run(replace(planned, fingerprint="0" * 64), settings)[1]
     assert not settings.bundle_root.exists()
+
+
+LISTENING = """
+import os, signal
+from pathlib import Path
+from runners.cluster import joined
+
+def stop(*_): pass
+signal.signal(signal.SIGTERM, stop)
+mine, parents, sockets = {os.getpid()}, {}, set()
+with joined("local") as ray:
+    ray.get(ray.remote(lambda: 1).remote())
+    assert signal.getsignal(signal.SIGTERM) is stop
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    while more := {pid for pid, parent in parents.items() if parent in mine} - mine:
+        mine |= more
+    for pid in mine:
+        sockets |= {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    for table in ("tcp", "tcp6"):
+        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            local, state, inode = (row.split()[column] for column in (1, 3, 9))
+            if state == "0A" and f"socket:[{inode}]" in sockets:  # LISTEN
+                print(local.partition(":")[0])
+caught = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("SigCgt"))
+assert int(caught.split()[1], 16) >> signal.SIGTERM - 1 & 1
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="sockets are read from Linux's /proc")
+def test_a_ray_of_this_machine_alone_listens_on_loopback_and_leaves_the_answer_to_sigterm():
+    own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run([sys.executable, "-c", LISTENING], env=own, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loopback = {"0100007F", "0" * 16 + "FFFF00000100007F", "0" * 24 + "01000000"}  # IPv4, the same in IPv6, ::1
+    assert len(done.stdout.split()) > 3 and set(done.stdout.split()) <= loopback
 
 
 @pytest.mark.parametrize("threads", ("1", "2"))

@@ -1,14 +1,8 @@
 """The database goes away while results are indexed, and comes back: nothing is lost, nothing stands there twice."""
 
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +11,7 @@ from leaderboard import store
 from protocols.spec import load as load_protocol
 from runners import console, indexing, trial
 from runners.indexing import ingest
+from tests.servers import postgresql
 from zoo.spec import load as load_method
 
 
@@ -36,48 +31,11 @@ def rows(url):
     return found
 
 
-class PostgreSQL:
-    """A throwaway server that can be stopped and started."""
-
-    def __init__(self, folder: Path):
-        if not (shutil.which("initdb") and shutil.which("pg_ctl")):
-            pytest.skip("no PostgreSQL: initdb and pg_ctl are not on PATH")
-        who = {}
-        if os.geteuid() == 0:  # initdb refuses root
-            pwd = pytest.importorskip("pwd")
-            try:
-                user = pwd.getpwnam("postgres")
-            except KeyError:
-                pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres")
-            who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-            os.chown(folder, user.pw_uid, user.pw_gid)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self._quiet = {"cwd": folder, "check": True, "stdout": subprocess.DEVNULL, **who}
-        self._data, self._folder = str(folder / "data"), folder
-        self._options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder} -c fsync=off"
-        self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        made = ["initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"]
-        subprocess.run([*made, "--locale=C.UTF-8"], **self._quiet)
-
-    def start(self):
-        log = str(self._folder / "log")
-        subprocess.run(["pg_ctl", "-D", self._data, "-o", self._options, "-l", log, "-w", "start"], **self._quiet)
-
-    def stop(self):
-        subprocess.run(["pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop"], **self._quiet)
-
-
 @pytest.fixture
 def server():
     pytest.importorskip("psycopg", reason="psycopg is not here")
-    folder = Path(tempfile.mkdtemp(prefix="fuseboard-pg-"))  # short: it holds a socket
-    made = PostgreSQL(folder)
-    made.start()
-    yield made
-    made.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgresql() as made:
+        yield made
 
 
 @pytest.mark.timeout(900)

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -231,6 +232,21 @@ def test_rows_of_one_preset_and_other_settings_are_other_runs(tmp_path):
     assert len(set().union(*waiting)) == len(prepared.experiments) == 16
 
 
+@pytest.mark.skipif(not DATA, reason="FUSEBOARD_DATA_ROOT is not set: CMU-MOSI is needed")
+def test_a_share_of_a_gpu_needs_ray_and_decides_where_runs_are_trained(tmp_path):
+    done = call("hfusion2018", "--table", "2", "--gpus", "0.25", home=tmp_path)
+    _, said = done.communicate(timeout=60)
+    assert done.returncode == 2
+    assert said.endswith("Error: --gpus is the share of each Ray task; it needs --backend ray.\n")
+    found, settings = paper("hfusion2018"), Settings.resolve(data_root=Path(DATA), cache_root=tmp_path)
+    on = {
+        device: prepare(found, found.chosen("2-mosi")[0], settings, seeds=1, device=device).experiments
+        for device in ("cpu", "cuda")
+    }
+    assert {(device, e.device) for device, runs in on.items() for e in runs} == {("cpu", "cpu"), ("cuda", "cuda")}
+    assert not {e.run for e in on["cpu"]} & {e.run for e in on["cuda"]}
+
+
 def test_a_wrong_paper_is_answered_with_the_nearest(tmp_path):
     done = call("hfusion2019", "--table", "2", home=tmp_path)
     _, said = done.communicate(timeout=60)
@@ -240,14 +256,18 @@ def test_a_wrong_paper_is_answered_with_the_nearest(tmp_path):
 @pytest.mark.data
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA, reason="FUSEBOARD_DATA_ROOT is not set: CMU-MOSI is needed")
-def test_a_killed_reproduction_goes_on_and_ends_with_every_cell(tmp_path):
+def test_an_interrupted_reproduction_goes_on_and_ends_with_every_cell(tmp_path):
     arguments = ("hfusion2018", "--table", "2", "--rows", "own features: HFusion", "--seeds", "2")
     begun = call(*arguments, home=tmp_path)
     for line in begun.stderr:
         if line.startswith("[1/"):
             break
-    begun.kill()
-    begun.communicate()
+    begun.send_signal(signal.SIGINT)
+    _, last = begun.communicate(timeout=120)
+    assert begun.returncode == 130 and "Traceback" not in last
+    assert re.search(
+        r"^Interrupted\. \d of 8 runs have ended; .* The same command goes on from there\.\n\Z", last, re.M
+    )
     before = set((tmp_path / "bundles").glob("*/*/*/manifest.json"))
     assert before
     done = call(*arguments, home=tmp_path)

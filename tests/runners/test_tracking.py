@@ -1,15 +1,10 @@
 """MLflow hears of every run once: on a file, and on a real server that goes away and comes back."""
 
 import logging
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import yaml
@@ -21,6 +16,7 @@ from runners import tracking, trial
 from runners.cluster import execute
 from runners.experiment import describe
 from runners.tracking import EXPERIMENT, OWED, RUN_TAG, MlflowTracker, NullTracker, catch_up, learning_rows, tracker
+from tests.servers import MLflow
 from zoo.spec import load as load_method
 
 
@@ -76,6 +72,19 @@ def test_a_run_found_again_is_not_made_twice_and_misses_nothing(settings, planne
     assert run.data.metrics["train_loss"] == rows[-1]["train_loss"]
 
 
+def test_a_run_that_was_made_twice_stands_there_once(settings, planned):
+    """A server that was frozen makes the run of a call that nobody waits for any more."""
+    url, told = settings.tracking_url, describe(planned[0])
+    place = trial.run_trial(planned[0], replace(settings, tracking_url="off"))
+    one = MlflowTracker(url)
+    one.start(told)
+    client, (found,) = runs(url)
+    client.create_run(found.info.experiment_id, tags={RUN_TAG: told["run"]})
+    assert len(runs(url)[1]) == 2
+    one.end(place)
+    assert [run.info.run_id for run in runs(url)[1]] == [found.info.run_id] and points(url) == told_by(place)
+
+
 def test_a_failed_run_is_marked(settings, short):
     raw = yaml.safe_load(short.read_text())
     raw["budget"] |= {"learning_rate": 1e30, "clip_norm": 1e30}
@@ -106,41 +115,9 @@ def test_off_tracks_nothing(tmp_path):
     assert type(tracker("off", tmp_path)) is NullTracker
 
 
-class Server:
-    """``mlflow server`` on loopback, over a SQLite file."""
-
-    def __init__(self, database: Path):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self.url, self._database, self._process = f"http://127.0.0.1:{self._port}", database, None
-
-    def start(self) -> None:
-        pytest.importorskip("mlflow.server.fastapi_app", reason="mlflow is not here, only its client")
-        options = {"--host": "127.0.0.1", "--port": self._port, "--workers": 1}
-        options["--backend-store-uri"] = f"sqlite:///{self._database}"
-        command = [sys.executable, "-m", "mlflow", "server", "--no-serve-artifacts"]
-        command += [str(word) for option in options.items() for word in option]
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        with open(self._database.with_suffix(".txt"), "w") as said:
-            self._process = subprocess.Popen(
-                command, env=os.environ | quiet, stdout=said, stderr=said, start_new_session=True
-            )
-
-    def signal(self, number: int) -> None:
-        """To the server and all that it has started."""
-        if self._process:
-            os.killpg(self._process.pid, number)
-
-    def end(self) -> None:
-        self.signal(signal.SIGKILL)
-        if self._process:
-            self._process.wait()
-
-
 @pytest.fixture
 def server(tmp_path):
-    made = Server(tmp_path / "mlflow.db")  # a copy of the template, by the fixture of the settings
+    made = MLflow(tmp_path / "mlflow.db")  # a copy of the template, by the fixture of the settings
     yield made
     made.end()
 
@@ -150,7 +127,7 @@ def server(tmp_path):
 def test_a_server_that_is_away_and_comes_back_hears_of_every_run_once(settings, planned, server, monkeypatch):
     """Away as a server that is not there, then as one that takes calls and answers none.
 
-    The patience of `catch_up` is longer than its minute only because a loaded machine starts a server slowly.
+    The patience of `catch_up` is longer here only because a loaded machine starts a server slowly.
     """
     pytest.importorskip("mlflow.server", reason="mlflow is not here, only its client")
     monkeypatch.setattr(tracking, "PATIENCE", 400.0)
