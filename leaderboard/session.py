@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,12 @@ from leaderboard.remembered import remembered
 from protocols.spec import ProtocolSpec
 from protocols.suite import Suite, suites
 
+SOFT = "#555555"  # on white a contrast of 7 : 1
+CHART_TEXT = {
+    "axis": {"labelColor": SOFT, "titleColor": SOFT},
+    "legend": {"labelColor": "#101010"},
+    "text": {"color": "#101010"},
+}
 RUN_FIRST = "fuseboard run all --protocol synthetic@1\nfuseboard ingest"
 
 
@@ -68,6 +74,11 @@ def choose(
     return chosen
 
 
+def choose_protocol(specs: Mapping[str, ProtocolSpec], place: Any = st) -> ProtocolSpec:
+    """A protocol, by its title and its key."""
+    return specs[choose("Protocol", list(specs), "protocol", lambda key: f"{specs[key].title} · {key}", place)]
+
+
 def choose_several(
     label: str,
     options: Sequence[str],
@@ -105,6 +116,15 @@ def require_evaluation(engine: sa.Engine, spec: ProtocolSpec) -> tuple[Suite, li
         st.code(f"fuseboard evaluate <method> --protocol {spec.key}", language=None)
         st.stop()
     return suites()[spec.key], measured
+
+
+def show_chart(spec: Mapping[str, Any], says: str, place: Any = st) -> None:
+    """A Vega-Lite spec, with text dark enough to read.
+
+    Args:
+        says: what it shows, for those who do not see it.
+    """
+    place.vega_lite_chart({**spec, "description": says, "config": CHART_TEXT})
 
 
 def plain(text: str) -> str:

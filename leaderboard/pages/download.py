@@ -9,7 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from leaderboard import queries
+from leaderboard import queries, tables
 from leaderboard.downloads.citation import BIBTEX, CITATION, LICENCE
 from leaderboard.downloads.descriptor import beside
 from leaderboard.downloads.formats import FORMATS
@@ -59,7 +59,7 @@ def recorded(_engine: sa.Engine, address: str, stamp: tuple, protocol: str) -> i
 
 def main() -> None:
     engine = open_store()
-    st.header("Download")
+    st.title("Download")
     specs = require_protocols(engine)
     left, middle, right = st.columns([2, 2, 1])
     protocol = choose("Protocol", list(specs), "protocol", place=left)
@@ -69,15 +69,16 @@ def main() -> None:
     whose = (engine, str(engine.url), queries.stamp(engine), protocol)
     try:
         show_file(whose, level, format)
-        st.subheader("First rows")
+        st.header("First rows")
         st.dataframe(preview(*whose, level), hide_index=True)
     except NothingToExport as error:
         st.info(plain(str(error)))
         return
-    st.subheader("What the columns mean")
+    st.header("What the columns mean")
     meanings = data_dictionary(level)
     meanings["in_key"] = meanings["in_key"].map({True: "yes", False: ""})
-    show_dictionary(meanings.rename(columns={"column": "Column", "in_key": "In the key", "meaning": "Meaning"}))
+    meanings = meanings.rename(columns={"column": "Column", "in_key": "In the key", "meaning": "Meaning"})
+    tables.show(meanings, "What the columns mean", cards=True)
     st.caption(plain(f"{LICENCE} Cite as: {CITATION}"))
     with st.expander("BibTeX"):
         st.code(BIBTEX, language="bibtex")
@@ -121,11 +122,6 @@ def show_buttons(file: Exported, format: str) -> None:
         st.download_button(label, path.read_bytes(), path.name, mime, type=kind, on_click="ignore")
     st.write("SHA-256 of the file:")
     st.code(file.sha256, language=None, wrap_lines=True)
-
-
-def show_dictionary(table: pd.DataFrame) -> None:
-    """As a table that wraps: whole sentences do not fit into cells of a grid."""
-    st.table(table.map(plain).set_index("Column"))
 
 
 def size_text(size: int) -> str:

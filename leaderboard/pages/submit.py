@@ -22,7 +22,7 @@ NAME = "my_fusion"
 
 def main() -> None:
     engine = open_store()
-    st.header("Submit a method")
+    st.title("Submit a method")
     st.write("A spec is data: it names a method of the zoo, or its parts, and their settings. Nothing in it is code.")
     left, right = st.columns(2)
     parents = list(entries())
@@ -67,7 +67,7 @@ def show_parent(spec: MethodSpec) -> None:
         return
     parent = min(others, key=lambda name: len(_difference(others[name], own)))
     lines = _difference(others[parent], own)
-    st.subheader("Against its parent")
+    st.header("Against its parent")
     if not lines:
         st.write(f"The same settings as {plain(parent)}.")
         return
@@ -86,7 +86,7 @@ def _difference(before: list[str], after: list[str]) -> list[str]:
 
 def show_cost(engine: sa.Engine, spec: MethodSpec, protocol: ProtocolSpec) -> None:
     """Training time, from runs that are known."""
-    st.subheader("Cost")
+    st.header("Cost")
     expected = estimate(engine, spec, protocol)
     if expected is None:
         st.write(f"No run of {plain(protocol.key)} is known, so its cost is not.")
