@@ -4,15 +4,50 @@ import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd
 
 from leaderboard.figures import axis_title, interval_text, metric_title, ranks_text, value_text
+from leaderboard.queries import Ranking
 from leaderboard.tables import DASH, broken, whole
+from protocols.spec import ProtocolSpec
+from protocols.tasks import TASKS
 
+BY_RANK = "rank"
+SORTS = {  # title -> column and whether the smallest comes first
+    BY_RANK: (None, True),
+    "name": ("method", True),
+    "parameters": ("parameters", True),
+    "training time": ("fit_seconds", True),
+}
+VERIFIED = "✓ verified"
 MARGIN = 0.04  # of the axis at both ends
 MOST_TICKS = 6
 KINDS = {False: "fusion", True: "alone"}  # unimodal -> class
+
+
+def badge(row: dict, spec: ProtocolSpec) -> str:
+    wanted = len(spec.runs())
+    return f"{wanted - row['missing']} of {wanted} runs" if row["missing"] else VERIFIED
+
+
+def ordered(rows: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Rows in the order that is chosen; what has no value of it comes last."""
+    column, ascending = SORTS[by]
+    return rows.sort_values(column, ascending=ascending, kind="stable", ignore_index=True) if column else rows
+
+
+def of_board(board: Ranking, shown: pd.DataFrame, spec: ProtocolSpec, metric: str, by: str) -> str:
+    """The rows of a board that are shown, in the order that is chosen.
+
+    Args:
+        shown: rows of ``board.table``, with ``group``.
+    """
+    rows = ordered(shown, by).to_dict("records")
+    links = [f"method?{urlencode({'method': row['method'], 'protocol': spec.key})}" for row in rows]
+    badges, trivial = [badge(row, spec) for row in rows], TASKS[spec.task].trivial_title
+    return html(rows, metric, badges, links, board.majority, trivial, lines=by == BY_RANK)
 
 
 def html(

@@ -31,14 +31,14 @@ def open_store() -> sa.Engine:
         st.code("fuseboard serve", language=None)
         st.stop()
     try:
-        return _connect(url)
+        return connect(url)
     except store.StoreError as error:
         st.error(plain(str(error)))
         st.stop()
 
 
 @st.cache_resource(show_spinner=False)
-def _connect(url: str) -> sa.Engine:
+def connect(url: str) -> sa.Engine:
     return store.connect(url)
 
 

@@ -17,7 +17,7 @@ from leaderboard.downloads.levels import LEVELS
 from leaderboard.downloads.levels import ExportError as NothingToExport
 from leaderboard.export import Exported, data_dictionary, export, file_name, first_rows
 from leaderboard.session import bundle_roots, choose, open_store, plain, require_protocols
-from leaderboard.store import records
+from leaderboard.store import records, reporting
 
 AT_ONCE = 150_000  # records that a page may read before it shows anything
 LARGEST = 200 * 10**6  # bytes that go through the server's memory to a browser
@@ -52,7 +52,7 @@ def preview(_engine: sa.Engine, address: str, stamp: tuple, protocol: str, level
 @st.cache_data(show_spinner=False, max_entries=64)
 def recorded(_engine: sa.Engine, address: str, stamp: tuple, protocol: str) -> int:
     """Records of a protocol, those of runs that are set aside as well."""
-    with _engine.connect() as connection:
+    with reporting(_engine.url), _engine.connect() as connection:
         count = sa.select(sa.func.count()).select_from(records).where(records.c.protocol == protocol)
         return connection.scalar(count)
 

@@ -15,24 +15,16 @@ from leaderboard.separation import ALPHA, POWER, Detectable, detectable, tie_gro
 from leaderboard.session import choose, choose_protocol, choose_several, open_store, plain, require_protocols
 from protocols.metrics import metric as metric_card
 from protocols.spec import ProtocolSpec
-from protocols.tasks import TASKS
 
-BY_RANK = "rank"
-SORTS = {  # title -> column and whether the smallest comes first
-    BY_RANK: (None, True),
-    "name": ("method", True),
-    "parameters": ("parameters", True),
-    "training time": ("fit_seconds", True),
-}
 FILTERS = {"Fusion stage": "stage", "Attention": "attention", "Modalities": "modalities"}  # -> column and address
-VERIFIED, PUBLISHED = "✓ verified", "“ published"
+PUBLISHED = "“ published"
 ranking = remembered(queries.ranking)
 
 
 def main() -> None:
     engine = open_store()
     specs = require_protocols(engine)
-    st.write(f"{SAYS} Results of two protocols never mix; begin by choosing one.")
+    st.write(SAYS)
     title = st.container()
     left, middle, right, last = st.columns([4, 2, 3, 2])
     spec = choose_protocol(specs, place=left)
@@ -44,7 +36,7 @@ def main() -> None:
         return
     metric = choose("Metric", metrics, "metric", metric_title, place=middle)
     condition = choose("Condition", conditions, "condition", place=right)
-    by = choose("Sort by", list(SORTS), "sort", str.capitalize, place=last)
+    by = choose("Sort by", list(ranking_table.SORTS), "sort", str.capitalize, place=last)
     board = ranking(engine, spec, metric, condition)
     if board.table.empty:
         st.info(f"No run has {plain(metric_title(metric))} under this condition. Choose another one above.")
@@ -74,33 +66,10 @@ def filtered(table: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def badge(row: dict, spec: ProtocolSpec) -> str:
-    wanted = len(spec.runs())
-    return f"{wanted - row['missing']} of {wanted} runs" if row["missing"] else VERIFIED
-
-
-def ordered(rows: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Rows in the order that is chosen; what has no value of it comes last."""
-    column, ascending = SORTS[by]
-    return rows.sort_values(column, ascending=ascending, kind="stable", ignore_index=True) if column else rows
-
-
 def show_board(board: queries.Ranking, shown: pd.DataFrame, spec: ProtocolSpec, metric: str, by: str) -> None:
     if len(shown) < len(board.table):
         st.caption(f"Shown: {len(shown)} of {len(board.table)} methods.")
-    rows = ordered(shown, by).to_dict("records")
-    links = [f"method?{urlencode({'method': row['method'], 'protocol': spec.key})}" for row in rows]
-    st.html(
-        ranking_table.html(
-            rows,
-            metric,
-            [badge(row, spec) for row in rows],
-            links,
-            board.majority,
-            TASKS[spec.task].trivial_title,
-            lines=by == BY_RANK,
-        )
-    )
+    st.html(ranking_table.of_board(board, shown, spec, metric, by))
     show_legend(spec)
     if board.set_aside:
         st.warning(
@@ -119,9 +88,10 @@ def show_legend(spec: ProtocolSpec) -> None:
         "better. Training: mean wall time of a run. Checkpoints are chosen on validation, never on test."
     )
     st.caption(
-        f"{VERIFIED}: all {len(spec.runs())} runs that the protocol asks for are there, run with one code and one "
-        "setting, and their records had the checksums of their manifests when they were read in. Otherwise the badge "
-        f"says how many are there. {PUBLISHED}: a number from a paper, not ours; it never ranks, and stands below."
+        f"{ranking_table.VERIFIED}: all {len(spec.runs())} runs that the protocol asks for are there, run with one "
+        "code and one setting, and their records had the checksums of their manifests when they were read in. "
+        f"Otherwise it says how many are there. {PUBLISHED}: a number from a paper, not ours; it never ranks, and "
+        "stands below."
     )
     st.markdown(f"[What this protocol is](protocol?protocol={address}) · [Compare methods](compare?protocol={address})")
 
