@@ -44,3 +44,8 @@ PAGES = (  # the first is the home page
     Page("submit", "Submit", "A method of your own: written as data, checked while you type, handed in."),
     Page("submissions", "Submissions", "Every submission, and all that happened to it."),
 )
+
+
+def says(file: str) -> str:
+    """What a page is for."""
+    return next(page.says for page in PAGES if page.file == file)

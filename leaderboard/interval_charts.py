@@ -194,7 +194,7 @@ def heat_map(
         "scale": {"scheme": "blueorange", "domain": [-most, most]},
         "legend": None,
     }
-    strong = {"test": f"abs(datum.mean) > {0.8 * most!r}", "value": "white"}
+    strong = {"test": f"abs(datum.mean) > {0.87 * most!r}", "value": "white"}
     number = [
         {"calculate": f"format({'100 * ' if percent else ''}datum.mean, '.{0 if percent else 2}f')", "as": "text"}
     ]

@@ -20,6 +20,7 @@ CHART_TEXT = {
     "legend": {"labelColor": "#101010"},
     "text": {"color": "#101010"},
 }
+LINKED = re.compile(r"://|www(?=\.)|@(?=[-\w]+\.)")  # what follows makes a link, unless a word joiner stands between
 RUN_FIRST = "fuseboard run all --protocol synthetic@1\nfuseboard ingest"
 
 
@@ -74,9 +75,12 @@ def choose(
     return chosen
 
 
-def choose_protocol(specs: Mapping[str, ProtocolSpec], place: Any = st) -> ProtocolSpec:
-    """A protocol, by its title and its key."""
-    return specs[choose("Protocol", list(specs), "protocol", lambda key: f"{specs[key].title} · {key}", place)]
+def choose_protocol(
+    specs: Mapping[str, ProtocolSpec], place: Any = st, note: Callable[[str], str] = lambda key: ""
+) -> ProtocolSpec:
+    """A protocol, by its title and its key, and what is to be noted of it."""
+    label = "Protocol"
+    return specs[choose(label, list(specs), "protocol", lambda key: f"{specs[key].title} · {key}{note(key)}", place)]
 
 
 def choose_several(
@@ -128,5 +132,5 @@ def show_chart(spec: Mapping[str, Any], says: str, place: Any = st) -> None:
 
 
 def plain(text: str) -> str:
-    """Text for a place that reads Markdown, shown as it is written."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
+    """Text for a place that reads Markdown, shown as it is written; addresses in it do not become links."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", LINKED.sub("\\g<0>\u2060", text))

@@ -53,7 +53,7 @@ def html(
     for row in range(len(table)):
         told = []
         for column, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-            said = whole(cells[column][row]) if kind == "number" else broken(cells[column][row])
+            said = whole(cells[column][row]) if kind.startswith("number") else broken(cells[column][row])
             if links and name in links:
                 said = f'<a href="{escape(links[name][row])}">{said}</a>'
             if column == 0:
@@ -79,10 +79,10 @@ def text(value: Any) -> str:
 
 
 def kind_of(column: Sequence[str]) -> str:
-    """Class of a column: numbers, with or without interval and unit; short texts; or sentences."""
+    """Class of a column: numbers, with or without interval and unit, or pairs of them; short texts; or sentences."""
     said = [cell for cell in column if cell not in ("", DASH)]
     if said and all(NUMBER.fullmatch(cell) for cell in said):
-        return "number"
+        return "number pair" if any("→" in cell for cell in said) else "number"
     return "text short" if all(len(cell) <= SHORT for cell in said) else "text"
 
 

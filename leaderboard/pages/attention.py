@@ -11,6 +11,7 @@ import streamlit as st
 from leaderboard import clips, contributions, exhibits, film, queries, tables
 from leaderboard.attention_charts import saliency_chart, sound_chart
 from leaderboard.bundles import BundleError
+from leaderboard.contents import says
 from leaderboard.contributions import link_name
 from leaderboard.exhibits import Exhibit
 from leaderboard.figures import axis_title, metric_title
@@ -64,7 +65,7 @@ def main() -> None:
     left, middle = st.columns([1, 1])
     spec = choose_protocol(specs, place=left)
     title.title("Attention behaviour")
-    title.caption(plain(f"{spec.title}. Where methods look, whether that is stable, and whether it explains anything."))
+    title.caption(plain(f"{spec.title}. {says('attention')}"))
     suite, measured = require_evaluation(engine, spec)
     condition = choose("Condition", suite.attention.conditions, "condition", place=middle)
     ranked, alone = remembered(contributions.methods)(engine, spec)

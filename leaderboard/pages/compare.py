@@ -17,6 +17,7 @@ from leaderboard.compare import (
     differences,
     unit,
 )
+from leaderboard.contents import says
 from leaderboard.difference_chart import difference_chart
 from leaderboard.figures import axis_title, interval_text, metric_title, ranks_text
 from leaderboard.interval_charts import dots, looks, points
@@ -55,7 +56,7 @@ def main() -> None:
     left, middle, right = st.columns([2, 1, 1])
     spec = choose_protocol(specs, place=left)
     title.title("Compare")
-    title.caption(plain(f"{spec.title}. Two to four methods: what tells them apart, and where."))
+    title.caption(plain(f"{spec.title}. {says('compare')}"))
     metrics, conditions = queries.metrics(engine, spec), queries.conditions(engine, spec)
     if not metrics:
         st.info("No run of this protocol has a score yet. Choose another one above.")
@@ -66,7 +67,11 @@ def main() -> None:
     options = list(board["method"])
     chosen = choose_several("Methods", options, default_methods(board), "compare", most=MOST)
     if len(chosen) < 2:
-        st.info("Choose two methods at least, four at most." if len(options) > 1 else "Only one method has this score.")
+        if len(options) > 1:
+            st.info("Choose two methods at least, four at most.")
+        else:
+            st.info("Only one method has this score, so there is nothing to compare it with. Run another, and reload:")
+            st.code(f"fuseboard run late_fusion --protocol {spec.key}\nfuseboard ingest", language=None)
         return
     kept = queries.current_runs(engine, spec.key)[0]
     kept = kept[kept["method"].isin(chosen)]

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 import streamlit as st
 
 from leaderboard import contributions, queries, tables
+from leaderboard.contents import says
 from leaderboard.contributions import by_main_rule, score_name
 from leaderboard.figures import interval_text, metric_title, value_text
 from leaderboard.interval_charts import dots, heat_map, lines, points
@@ -95,7 +96,7 @@ def main() -> None:
     left, middle = st.columns([1, 1])
     spec = choose_protocol(specs, place=left)
     title.title("Contribution of each modality")
-    title.caption(plain(f"{spec.title}. What a method owes to audio, to video, to text, and to their combination."))
+    title.caption(plain(f"{spec.title}. {says('contribution')}"))
     suite, measured = require_evaluation(engine, spec)
     condition = choose("Condition", suite.contribution.conditions, "condition", place=middle)
     ranked, alone = remembered(contributions.methods)(engine, spec)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from leaderboard import cost, queries, tables
 from leaderboard.charts import pareto_chart
+from leaderboard.contents import says
 from leaderboard.figures import interval_text, metric_title
 from leaderboard.remembered import remembered
 from leaderboard.session import (
@@ -29,7 +30,7 @@ def main() -> None:
     left, second, third, right = st.columns([3, 2, 3, 3])
     spec = choose_protocol(specs, place=left)
     title.title("Cost")
-    title.caption(plain(f"{spec.title}. What a score costs in parameters, operations, time, memory and energy."))
+    title.caption(plain(f"{spec.title}. {says('cost')}"))
     require_evaluation(engine, spec)
     metrics, conditions = (remembered(f)(engine, spec) for f in (queries.metrics, queries.conditions))
     metric = choose("Metric", metrics, "metric", metric_title, place=second)

@@ -10,13 +10,14 @@ import sqlalchemy as sa
 import streamlit as st
 
 from leaderboard import queries, tables
+from leaderboard.contents import says
 from leaderboard.downloads.citation import BIBTEX, CITATION, LICENCE
 from leaderboard.downloads.descriptor import beside
 from leaderboard.downloads.formats import FORMATS
 from leaderboard.downloads.levels import LEVELS
 from leaderboard.downloads.levels import ExportError as NothingToExport
 from leaderboard.export import Exported, data_dictionary, export, file_name, first_rows
-from leaderboard.session import bundle_roots, choose, open_store, plain, require_protocols
+from leaderboard.session import bundle_roots, choose, choose_protocol, open_store, plain, require_protocols
 from leaderboard.store import records, reporting
 
 AT_ONCE = 150_000  # records that a page may read before it shows anything
@@ -60,9 +61,10 @@ def recorded(_engine: sa.Engine, address: str, stamp: tuple, protocol: str) -> i
 def main() -> None:
     engine = open_store()
     st.title("Download")
+    st.caption(says("download"))
     specs = require_protocols(engine)
     left, middle, right = st.columns([2, 2, 1])
-    protocol = choose("Protocol", list(specs), "protocol", place=left)
+    protocol = choose_protocol(specs, place=left).key
     level = choose("Level", list(LEVELS), "level", lambda name: f"{name.title()}: {LEVELS[name].title}", place=middle)
     formats = [name for name, format in FORMATS.items() if level in format.levels]
     format = choose("Format", formats, "format", place=right)
@@ -81,7 +83,7 @@ def main() -> None:
     tables.show(meanings, "What the columns mean", cards=True)
     st.caption(plain(f"{LICENCE} Cite as: {CITATION}"))
     with st.expander("BibTeX"):
-        st.code(BIBTEX, language="bibtex")
+        st.code(BIBTEX, language=None)
 
 
 def show_file(whose: tuple, level: str, format: str) -> None:
@@ -100,7 +102,7 @@ def show_file(whose: tuple, level: str, format: str) -> None:
     if format in READERS:
         data = file_name(protocol, level, "parquet")
         st.write("Read it, or make the same file without a browser:")
-        st.code(f"import pandas as pd\n\nframe = {READERS[format].format(name=name, data=data)}", language="python")
+        st.code(f"import pandas as pd\n\nframe = {READERS[format].format(name=name, data=data)}", language=None)
     command = f"fuseboard export --protocol {protocol} --level {level} --format {format} --out {name}"
     st.code(f"{command}\nfuseboard verify {name}", language=None, wrap_lines=True)
 

@@ -148,13 +148,16 @@ def show_runs(engine: sa.Engine, name: str, spec: ProtocolSpec, runs: Sequence[d
             "Peak memory": f"{run['peak_memory_bytes'] / 2**20:,.0f} MiB" if run["peak_memory_bytes"] else None,
             "Device": (run["manifest"].get("hardware") or {}).get("device"),
             "Code": run["source"],
-            "Ended (UTC)": run["created"].replace("T", " ").removesuffix("+00:00"),
+            "Ended (UTC)": run["created"][:16].replace("T", " "),
         }
         for run in runs
     ]
-    tables.show(pd.DataFrame(table), "Runs", cards=True)
+    runs_table = pd.DataFrame(table)
+    if not runs_table["Reason"].any():
+        runs_table = runs_table.drop(columns="Reason")
+    tables.show(runs_table, "Runs", cards=True)
     st.header("Settings")
-    st.code(yaml.safe_dump(runs[0]["manifest"]["method"], sort_keys=False), language="yaml")
+    st.code(yaml.safe_dump(runs[0]["manifest"]["method"], sort_keys=False), language=None)
     st.caption("As the newest run had them. Optimiser, epochs and batch size belong to the protocol, equal for all.")
 
 

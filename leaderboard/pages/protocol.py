@@ -9,7 +9,7 @@ import streamlit as st
 
 from leaderboard import protocol_card, queries, tables
 from leaderboard.score_tables import height
-from leaderboard.session import bundle_roots, choose, open_store, plain
+from leaderboard.session import bundle_roots, choose, choose_protocol, open_store, plain
 from leaderboard.site.render import web_address
 from protocols.spec import ProtocolSpec, committed
 
@@ -22,10 +22,8 @@ def main() -> None:
     ran = queries.protocols(engine)
     specs = ran | {key: spec for key, spec in committed().items() if key not in ran}
     left, _ = st.columns([2, 1])
-    key = choose(
-        "Protocol", list(specs), "protocol", lambda key: key if key in ran else f"{key} (not on the board)", left
-    )
-    spec = specs[key]
+    spec = choose_protocol(specs, left, lambda key: "" if key in ran else " (not on the board)")
+    key = spec.key
     st.title(plain(spec.title))
     st.write(plain(spec.description))
     if key in ran:

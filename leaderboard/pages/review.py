@@ -178,7 +178,7 @@ def show_measures(engine: sa.Engine, told: Review, specs: dict[str, ProtocolSpec
     tables.show(found.table4(told, measured), "Data sets and metrics, measured", cards=True)
     st.caption("How sure it is that a study stands behind its row is in brackets.")
     st.header("What every method's modality and saliency metrics are")
-    key = choose("Protocol", list(specs), "protocol")
+    key = choose_protocol(specs).key
     tables.show(measured[key], "Modality and saliency metrics")
     if measured[key].drop(columns="Method").eq(found.NOT_MEASURED).all(axis=None):
         st.info("No run of this protocol was evaluated yet. Evaluate a method that was run, and reload this page:")

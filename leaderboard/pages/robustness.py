@@ -7,6 +7,7 @@ import sqlalchemy as sa
 import streamlit as st
 
 from leaderboard import contributions, queries, robustness, tables
+from leaderboard.contents import says
 from leaderboard.figures import axis_title, interval_text, metric_title
 from leaderboard.interval_charts import dots, looks, points
 from leaderboard.remembered import remembered
@@ -52,7 +53,7 @@ def main() -> None:
     left, right = st.columns([2, 1])
     spec = choose_protocol(specs, place=left)
     title.title("Robustness")
-    title.caption(plain(f"{spec.title}. How far the score falls when the input is not what it was in training."))
+    title.caption(plain(f"{spec.title}. {says('robustness')}"))
     suite, measured = require_evaluation(engine, spec)
     metric = choose("Metric", spec.metrics, "metric", metric_title, place=right)
     ranked, alone = remembered(contributions.methods)(engine, spec)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from leaderboard import audit, moderation, submissions, tables
 from leaderboard.access import AccessError, Actor
+from leaderboard.contents import says
 from leaderboard.estimate import duration
 from leaderboard.session import choose, open_store, plain
 from leaderboard.submissions import KIND, Submission, SubmissionError
@@ -19,6 +20,7 @@ REFRESH = 5  # seconds between two looks at one that is under way
 def main() -> None:
     engine = open_store()
     st.title("Submissions")
+    st.caption(says("submissions"))
     found = submissions.every(engine)
     if not found:
         st.info("No submission yet. Hand one in on the page Submit, or begin with:")
@@ -30,7 +32,7 @@ def main() -> None:
     made = submissions.get(engine, chosen)
     st.fragment(show, run_every=None if made.state in submissions.ENDED else REFRESH)(engine, chosen)
     st.header("Spec")
-    st.code(submissions.text_of(engine, chosen), language="yaml")
+    st.code(submissions.text_of(engine, chosen), language=None)
     st.header("Maintainers")
     actor = visitor(engine)
     if actor is None or not actor.maintains:

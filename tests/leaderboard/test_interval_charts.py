@@ -75,5 +75,5 @@ def test_cells_of_a_heat_map_share_a_scale_around_zero():
     chart = heat_map(rows, "shapley", ["late", "mult"], ["audio", "video"], most=0.4)
     colour, text = chart["layer"]
     assert colour["encoding"]["color"]["scale"]["domain"] == [-0.4, 0.4]
-    assert text["encoding"]["color"]["condition"]["test"] == f"abs(datum.mean) > {0.8 * 0.4!r}"
+    assert text["encoding"]["color"]["condition"]["test"] == f"abs(datum.mean) > {0.87 * 0.4!r}"
     assert "100 * datum.mean" in chart["transform"][0]["calculate"]

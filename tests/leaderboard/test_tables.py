@@ -48,7 +48,7 @@ def test_a_wide_table_is_reached_by_a_keyboard():
         (["83.6 ± 2.1 %", "–"], "number"),
         (["1–23", "2"], "number"),
         (["< 0.001", "0.208"], "number"),
-        (["81.51 → 79.02 ± 0.26 (10) ✗", "81.25"], "number"),
+        (["81.51 → 79.02 ± 0.26 (10) ✗", "81.25"], "number pair"),
         (["177,490", "1,254 ± 280"], "number"),
         (["completed", "failed"], "text short"),
         (["2.0 and more than that, which is a sentence"], "text"),

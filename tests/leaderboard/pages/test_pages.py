@@ -272,9 +272,41 @@ def methods_of(at):
     return [re.search("method=([^&]*)", address)[1] for address in tables(at)[0].attrs["links"]]
 
 
-@pytest.mark.parametrize("name", ["ranking", "compare", "download", "robustness", "cost"])
+@pytest.mark.parametrize("name", ALL)
 def test_an_empty_store_names_the_next_command(page, name):
-    assert "fuseboard ingest" in said(page(name))
+    wanted = "fuseboard reproduce" if name == "paper" else "fuseboard run" if name != "protocol" else "Nobody opened it"
+    assert wanted in said(page(name))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_one_method_alone_is_no_reason_to_fail(page, engine, bundles, name):
+    bundles.add("late-test", 0, 0.7)
+    store.ingest(engine, bundles.root)
+    text = said(page(name))
+    if name == "compare":
+        assert "nothing to compare it with" in text and "fuseboard run late_fusion --protocol unit-test@1" in text
+    if name == "ranking":
+        assert "Smallest detectable difference: not known" in text
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_runs_that_only_failed_are_no_reason_to_fail(page, engine, bundles, name):
+    bundles.add(status="failed", reason="out of memory")
+    store.ingest(engine, bundles.root)
+    page(name)
+
+
+@pytest.mark.usefixtures("page")
+def test_a_database_that_goes_away_is_told(engine, bundles):
+    bundles.add()
+    store.ingest(engine, bundles.root)
+    at = AppTest.from_file(PAGES.parent / "app.py", default_timeout=60).run()
+    assert at.title[0].value == "A protocol of the tests"
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE runs")
+    at = AppTest.from_file(PAGES.parent / "app.py", default_timeout=60).run()
+    assert not at.exception
+    assert "Nothing is lost" in at.error[0].value and "fuseboard ingest" in at.error[0].value
 
 
 def test_a_method_that_was_not_run_has_a_card_and_the_next_command(page):
