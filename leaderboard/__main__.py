@@ -6,15 +6,6 @@ Further arguments go to Streamlit: ``python -m leaderboard --server.port=8501``.
 import sys
 from pathlib import Path
 
-QUIET = {
-    "server.headless": "true",
-    "server.address": "127.0.0.1",
-    "server.fileWatcherType": "none",
-    "browser.gatherUsageStats": "false",
-    "client.toolbarMode": "minimal",
-    "theme.primaryColor": "#0072B2",
-}
-
 
 def main() -> None:
     # Not needed here: the pages need them, and a first visitor would wait seconds for them.
@@ -32,8 +23,7 @@ def main() -> None:
 
     # Known to Streamlit only once app.py has run: a shared link that opens first would get the pages without it.
     PagesManager.uses_pages_directory = False
-    page = str(Path(__file__).with_name("app.py"))
-    sys.argv = ["streamlit", "run", page, *(f"--{name}={value}" for name, value in QUIET.items()), *sys.argv[1:]]
+    sys.argv = ["streamlit", "run", str(Path(__file__).with_name("server.py")), *sys.argv[1:]]
     streamlit()
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from leaderboard.store import reporting
 from leaderboard.submission_tables import audit
 
 REASON, LOG = 2000, 8000  # characters that are kept: of a reason the first, of a log the last
@@ -46,7 +47,7 @@ def history(engine: sa.Engine, kind: str, subject: str) -> list[Entry]:
     """What happened to one submission or token, oldest first."""
     columns = [audit.c[name] for name in ("at", "actor", "event", "reason", "log")]
     query = sa.select(*columns).where(audit.c.kind == kind, audit.c.subject == subject).order_by(audit.c.number)
-    with engine.connect() as connection:
+    with reporting(engine.url), engine.connect() as connection:
         return [Entry(*row) for row in connection.execute(query)]
 
 

@@ -1,76 +1,26 @@
 """Plots of the board as Vega-Lite specs, which a browser draws at once: no plotting library is loaded for them.
 
-Colours are Okabe and Ito's, told apart by colour-blind readers; shape or dash says it again.
+Colours are told apart by colour-blind readers, and have a contrast of 3 : 1 on white at least: four of Okabe and Ito's,
+and three darker ones in place of those that are too light. Shape or dash says it again. Names of rows stand above what
+they name, not beside it, so that a telephone has room for the plot.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
 import pandas as pd
 
-from leaderboard.figures import axis_title, interval_text, metric_title, value_text
+from leaderboard.figures import axis_title, metric_title
 from protocols.metrics import metric as metric_card
 
 FUSION, BASELINE, REFERENCE = "#0072B2", "#D55E00", "#777777"
 KINDS = {"fusion": (FUSION, "circle"), "unimodal baseline": (BASELINE, "diamond")}
-SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+INK = "#101010"  # of names
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5A2CA0", "#101010", "#6B3A00")
 SHAPES = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "stroke")
 DASHES = ([1, 0], [6, 3], [2, 2])
-
-
-def ranking_chart(
-    table: pd.DataFrame, metric: str, majority: float | None, trivial: str = "majority class"
-) -> dict[str, Any]:
-    """Means with intervals, best on top; diamonds are unimodal baselines, the dashed line an answer without a model.
-
-    Args:
-        table: of ``queries.ranking``.
-        trivial: whose score the dashed line is.
-    """
-    rows = [
-        {
-            "method": row["method"],
-            "kind": "unimodal baseline" if row["unimodal"] else "fusion",
-            **{end: None if pd.isna(row[end]) else row[end] for end in ("mean", "low", "high")},
-            "score": interval_text(row, metric),
-            "n": row["n"],
-        }
-        for row in table.to_dict("records")
-    ]
-    y = _names("method", [row["method"] for row in rows])
-    colour = {"field": "kind", "scale": {"domain": list(KINDS), "range": [c for c, _ in KINDS.values()]}}
-    shape = {"field": "kind", "scale": {"domain": list(KINDS), "range": [s for _, s in KINDS.values()]}}
-    legend = {"legend": {"orient": "top", "title": None, "columns": {"expr": "width < 220 ? 1 : 2"}}}
-    said = [{"field": f, "title": t} for f, t in (("method", "method"), ("score", metric_title(metric)), ("n", "n"))]
-    layers = [
-        {
-            "mark": {"type": "rule", "strokeWidth": 2},
-            "encoding": {"y": y, "x": _values("low", metric), "x2": {"field": "high"}, "color": colour | legend},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
-            "encoding": {
-                "y": y,
-                "x": _values("mean", metric),
-                "color": colour | legend,
-                "shape": shape | legend,
-                "tooltip": said,
-            },
-        },
-    ]
-    if majority is not None:
-        line = {"values": [{"at": majority, "text": f"{trivial} {value_text(majority, metric)}"}]}
-        x = _values("at", metric)
-        layers += [
-            {"data": line, "mark": {"type": "rule", "strokeDash": [6, 4], "color": REFERENCE}, "encoding": {"x": x}},
-            {
-                "data": line,
-                "mark": {"type": "text", "align": "left", "dx": 5, "dy": -6, "baseline": "bottom", "color": REFERENCE},
-                "encoding": {"x": x, "y": {"value": 0}, "text": {"field": "text"}},
-            },
-        ]
-    return {"data": {"values": rows}, "height": {"step": 30}, "layer": layers}
+NAMED_ROW = 40  # pixels of a row with its name above it
 
 
 def streams_graph(streams: Sequence[Mapping[str, Any]]) -> str:
@@ -117,19 +67,25 @@ def seeds_chart(values: pd.DataFrame, metric: str, conditions: Sequence[str]) ->
         for condition, name, value in zip(values["condition"], names, values["value"], strict=True)
     ]
     runs = list(dict.fromkeys(names))
-    legend = {"legend": {"orient": "top", "title": None, "columns": 5}}
+    legend = {"legend": {"orient": "top", "title": None, "columns": columns(runs), "symbolOpacity": 1}}
     told = {"field": "value", "title": metric_title(metric), "format": ".4f"}
+    y = rows_named("condition", conditions)
     return {
         "data": {"values": rows},
-        "height": {"step": 30},
-        "mark": {"type": "point", "size": 70, "filled": False, "strokeWidth": 2, "opacity": 0.9},
-        "encoding": {
-            "y": _names("condition", conditions),
-            "x": _values("value", metric),
-            "color": {"field": "run", "scale": _cycle(runs, SERIES)} | legend,
-            "shape": {"field": "run", "scale": _cycle(runs, SHAPES)} | legend,
-            "tooltip": [{"field": "run"}, {"field": "condition"}, told],
-        },
+        "height": {"step": NAMED_ROW},
+        "layer": [
+            {
+                "mark": {"type": "point", "size": 70, "filled": False, "strokeWidth": 2, "opacity": 0.9},
+                "encoding": {
+                    "y": y,
+                    "x": _values("value", metric),
+                    "color": {"field": "run", "scale": _cycle(runs, SERIES)} | legend,
+                    "shape": {"field": "run", "scale": _cycle(runs, SHAPES)} | legend,
+                    "tooltip": [{"field": "run"}, {"field": "condition"}, told],
+                },
+            },
+            names_above("condition", conditions, y),
+        ],
     }
 
 
@@ -140,6 +96,8 @@ def curves_chart(curves: Mapping[str, pd.DataFrame], column: str) -> dict[str, A
         for name, curve in curves.items()
         for epoch, value in zip(curve["epoch"], curve[column], strict=True)
     ]
+    free = {"scale": {"zero": False}}
+    better = "lower" if column.endswith("loss") else "higher"
     title = column.replace("_", " ")
     return {
         "data": {"values": rows},
@@ -147,7 +105,7 @@ def curves_chart(curves: Mapping[str, pd.DataFrame], column: str) -> dict[str, A
         "mark": {"type": "line", "strokeWidth": 2},
         "encoding": {
             "x": {"field": "epoch", "type": "quantitative", "axis": {"format": "d", "tickMinStep": 1, "tickCount": 6}},
-            "y": {"field": "value", "type": "quantitative", "title": title, "scale": {"zero": False}},
+            "y": {"field": "value", "type": "quantitative", "title": [title, f"({better} is better)"]} | free,
             "color": {"field": "run", "scale": _cycle(list(curves), SERIES), "legend": None},
             "strokeDash": {
                 "field": "run",
@@ -188,9 +146,7 @@ def severity_chart(
         "scale": {"domain": ends, "nice": False, "padding": 12},
     }
     y = _values("mean", metric) | {"scale": {"domain": list(domain), "nice": False}}
-    # As many names in a row as there is room for: what reaches beyond the edge would be cut off.
-    wide = 34 + 6.5 * max(map(len, looks), default=0)
-    legend = {"orient": "top", "title": None, "columns": {"expr": f"max(1, floor(width / {wide}))"}}
+    legend = {"orient": "top", "title": None, "columns": columns(looks)}
     legend |= {"labelLimit": 260, "symbolSize": 70, "symbolOpacity": 1}
     colours, shapes = zip(*looks.values(), strict=True)
     colour, shape = (
@@ -231,11 +187,13 @@ def pareto_chart(rows: Sequence[Mapping[str, Any]], metric: str, cost: str, less
     """Scores with intervals against a cost on a logarithmic axis; a line joins the methods that none beats in both.
 
     Args:
-        rows: ``method``, ``kind``, ``cost``, ``mean``, ``low``, ``high``, ``front``, ``score``, ``price`` and ``n``.
+        rows: ``method``, ``kind``, ``cost``, ``mean``, ``low``, ``high``, ``front``, ``place`` (on the front, from the
+            left), ``score``, ``price`` and ``n``.
         cost: title of its axis, with the unit.
         less_is_better: of the cost; False for throughput.
     """
-    x = {"field": "cost", "type": "quantitative", "title": cost}
+    way = "lower" if less_is_better else "higher"
+    x = {"field": "cost", "type": "quantitative", "title": f"{cost} ({way} is better)"}
     x |= {"scale": {"type": "log", "nice": False, "padding": 25}}
     x |= {"axis": {"format": "~s", "tickCount": 6, "labelOverlap": True}}
     y = _values("mean", metric)
@@ -273,16 +231,34 @@ def pareto_chart(rows: Sequence[Mapping[str, Any]], metric: str, cost: str, less
                 "mark": point | {"filled": True},
                 "encoding": {"color": colour, "shape": shape, "tooltip": said},
             },
-            *(
-                # By turns above and below, so that neighbours on the front can both be read.
-                {
-                    "data": {"values": sorted(best, key=lambda row: row["cost"])[start::2]},
-                    "mark": {"type": "text", "align": "left", "dx": 7, "dy": away, "fontSize": 12},
-                    "encoding": {"text": {"field": "method"}},
-                }
-                for start, away in ((0, -9), (1, 9))
-            ),
+            {
+                "data": {"values": [row for row in best if row["place"]]},
+                "mark": {"type": "text", "dy": -13, "fontSize": 12, "fontWeight": "bold", "color": INK},
+                "encoding": {"text": {"field": "place"}, "tooltip": said},
+            },
         ],
+    }
+
+
+def columns(names: Iterable[str]) -> dict[str, str]:
+    """Of a legend: as many as there is room for; what reaches beyond the edge would be cut off."""
+    wide = 34 + 6.5 * max(map(len, names), default=0)
+    return {"expr": f"max(1, floor(width / {wide}))"}
+
+
+def rows_named(field: str, order: Sequence[str]) -> dict[str, Any]:
+    """Rows whose names are not drawn at the side: `names_above` draws them."""
+    # A domain, not a sort: layers that sort each for itself would fall back to their data's order.
+    axis = {"labels": False, "grid": True, "title": None}
+    return {"field": field, "type": "nominal", "scale": {"domain": list(order)}, "axis": axis}
+
+
+def names_above(field: str, order: Sequence[str], y: Mapping[str, Any], rise: int = 13) -> dict[str, Any]:
+    """A layer with the name of each row, above what the row holds."""
+    return {
+        "data": {"values": [{field: name} for name in order]},
+        "mark": {"type": "text", "align": "left", "fontSize": 12, "dy": -rise, "dx": 2, "color": INK},
+        "encoding": {"y": y, "x": {"value": 0}, "text": {"field": field}},
     }
 
 
@@ -301,11 +277,6 @@ def _values(field: str, metric: str) -> dict[str, Any]:
         "axis": axis,
         "scale": {"zero": False, "nice": True},
     }
-
-
-def _names(field: str, order: Sequence[str]) -> dict[str, Any]:
-    axis = {"labelLimit": 190, "grid": True}
-    return {"field": field, "type": "nominal", "sort": list(order), "title": None, "axis": axis}
 
 
 def _cycle(names: Sequence[str], looks: Sequence[Any]) -> dict[str, Any]:

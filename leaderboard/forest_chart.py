@@ -10,6 +10,7 @@ from leaderboard.review import Answer, points_text
 
 POOLED = "pooled"
 DIFFERENCE = "difference of accuracy in percent points"
+SIDE = "right of 0 speaks for yes"
 ROW = 42  # pixels; name and numbers stand above each interval, so that a telephone has room for the plot
 MARGIN = 0.06  # of the axis at both ends
 
@@ -59,7 +60,7 @@ def forest_chart(found: Sequence[dict[str, Any]], title: str) -> dict[str, Any]:
     y = {"field": "row", "type": "nominal", "sort": [row["row"] for row in found], "title": None}
     y |= {"axis": None}
     scale = {"domain": domain(found), "nice": False, "zero": False}
-    x = {"type": "quantitative", "title": title, "scale": scale, "axis": {"tickCount": 5, "titleLimit": 300}}
+    x = {"type": "quantitative", "title": [title, SIDE], "scale": scale, "axis": {"tickCount": 5, "titleLimit": 300}}
     colour = {"field": "kind", "scale": {"domain": ["protocol", POOLED], "range": [FUSION, BASELINE]}, "legend": None}
     said = [{"field": "row", "title": "where"}, {"field": "said", "title": "difference ± interval"}]
     point = {"type": "point", "filled": True, "opacity": 1, "clip": True}
@@ -126,5 +127,7 @@ def forest_svg(found: Sequence[dict[str, Any]], title: str) -> str:
     ends = f"{low:+.0f}", "0", f"{high:+.0f}"
     for value, text, anchor in zip((low, 0, high), ends, ("start", "middle", "end"), strict=True):
         lines.append(f'<text x="{at(value):.1f}" y="{tall - 18}" text-anchor="{anchor}">{text}</text>')
-    lines.append(f'<text x="{(LEFT + WIDE) / 2}" y="{tall - 3}" text-anchor="middle">{escape(title)}</text></svg>')
+    lines.append(
+        f'<text x="{(LEFT + WIDE) / 2}" y="{tall - 3}" text-anchor="middle">{escape(title)}; {SIDE}</text></svg>'
+    )
     return "\n".join(lines)

@@ -8,14 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard.charts import DASHES, REFERENCE, SHAPES
+from leaderboard.charts import DASHES, REFERENCE, SHAPES, columns, names_above
 from leaderboard.figures import interval_text
 from protocols.metrics import metric as metric_card
 
 MODALITIES = {"audio": ("#0072B2", "circle"), "video": ("#D55E00", "diamond"), "text": ("#009E73", "square")}
 # Others begin with colours that no modality has.
-OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#777777", "#0072B2", "#D55E00", "#009E73")
+OTHERS = ("#CC79A7", "#5A2CA0", "#101010", "#6B3A00", "#0072B2", "#D55E00", "#009E73")
 ROW = 17  # pixels of one dot's row
+NAME = ""  # the group of a row that holds its name
 LEGEND_ROW = 30  # pixels
 
 
@@ -70,12 +71,14 @@ def dots(
         family: of `looks`.
     """
     look = looks(groups, family)
+    axis = {"labels": False, "grid": True, "title": None, "bandPosition": 0, "tickBand": "extent"}
     y = {
-        "y": {"field": "row", "type": "nominal", "sort": list(order), "title": None, "axis": _rows_axis()},
-        "yOffset": {"field": "group", "type": "nominal", "sort": list(groups)},
+        "y": {"field": "row", "type": "nominal", "scale": {"domain": list(order)}, "axis": axis},
+        "yOffset": {"field": "group", "type": "nominal", "scale": {"domain": [NAME, *groups]}},
     }
-    colour = {"field": "group", "scale": _scale(look, 0), "legend": _legend(groups)}
-    shape = {"field": "group", "scale": _scale(look, 1), "legend": _legend(groups)}
+    legend = _legend(groups) | {"columns": columns(groups)}
+    colour = {"field": "group", "scale": _scale(look, 0), "legend": legend}
+    shape = {"field": "group", "scale": _scale(look, 1), "legend": legend}
     mean, low = (_axis(end, metric, title, domain) for end in ("mean", "low"))
     layers = [
         {
@@ -102,6 +105,10 @@ def dots(
                 "encoding": layers[1]["encoding"],
             }
         )
+    named = names_above("row", order, y["y"], rise=0)
+    named["data"] = {"values": [{"row": name, "group": NAME} for name in order]}
+    named["encoding"]["yOffset"] = y["yOffset"]
+    layers.append(named)
     if zero:
         layers.insert(0, _zero_line(metric, title))
     return {"data": {"values": list(rows)}, "height": {"step": ROW, "for": "offset"}, "layer": layers}
@@ -132,28 +139,37 @@ def lines(
         height: pixels of the plot, without the legend above and the names of the severities below.
     """
     look = looks(groups, family)
-    dash = {g: DASHES[1 + dashed.index(g) % 2] if g in dashed else DASHES[0] for g in groups}
     x = {"field": "at", "type": "ordinal", "sort": list(order), "title": across, "axis": {"labelAngle": -35}}
     x |= {"scale": {"padding": 0.3}}
     colour = {"field": "group", "scale": _scale(look, 0), "legend": _legend(groups)}
     shape = {"field": "group", "scale": _scale(look, 1), "legend": _legend(groups)}
-    stroke = {"field": "group", "scale": {"domain": list(dash), "range": list(dash.values())}, "legend": None}
     mean, low = (_axis(end, metric, title, domain) for end in ("mean", "low"))
+    # Layers, not an encoding: a legend would draw the outlines of its symbols dashed.
+    drawn = [
+        {
+            "transform": [{"filter": {"field": "group", "oneOf": some}}],
+            "mark": {"type": "line", "strokeWidth": 2, "strokeDash": dash},
+            "encoding": {"y": mean},
+        }
+        for dash, some in (
+            (DASHES[0], [g for g in groups if g not in dashed]),
+            *((DASHES[1 + place % 2], [g]) for place, g in enumerate(dashed) if g in groups),
+        )
+        if some
+    ]
     return {
         "data": {"values": list(rows)},
         "height": height + LEGEND_ROW * -(-len(groups) // _legend(groups)["columns"]) + (110 if across else 85),
+        "encoding": {"x": x, "color": colour},
         "layer": [
             {
                 "mark": {"type": "area", "opacity": 0.18, "clip": True},
-                "encoding": {"x": x, "y": low, "y2": {"field": "high"}, "color": colour},
+                "encoding": {"y": low, "y2": {"field": "high"}},
             },
-            {
-                "mark": {"type": "line", "strokeWidth": 2},
-                "encoding": {"x": x, "y": mean, "color": colour, "strokeDash": stroke},
-            },
+            *drawn,
             {
                 "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
-                "encoding": {"x": x, "y": mean, "color": colour, "shape": shape, "tooltip": _told("group", "at")},
+                "encoding": {"y": mean, "shape": shape, "tooltip": _told("group", "at")},
             },
         ],
     }
@@ -178,7 +194,7 @@ def heat_map(
         "scale": {"scheme": "blueorange", "domain": [-most, most]},
         "legend": None,
     }
-    strong = {"test": f"abs(datum.mean) > {0.65 * most!r}", "value": "white"}
+    strong = {"test": f"abs(datum.mean) > {0.87 * most!r}", "value": "white"}
     number = [
         {"calculate": f"format({'100 * ' if percent else ''}datum.mean, '.{0 if percent else 2}f')", "as": "text"}
     ]
@@ -218,10 +234,6 @@ def _legend(names: Sequence[str]) -> dict[str, Any]:
     longest = max(map(len, names), default=0)
     columns = 3 if longest <= 7 else 2 if longest <= 13 else 1
     return {"orient": "top", "title": None, "columns": columns, "labelLimit": 260, "symbolOpacity": 1}
-
-
-def _rows_axis() -> dict[str, Any]:
-    return {"labelLimit": 190, "grid": True, "bandPosition": 0, "tickBand": "extent"}
 
 
 def _zero_line(metric: str, title: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from leaderboard.bundles import BundleError, read_evaluation
-from leaderboard.store import runs
+from leaderboard.store import reporting, runs
 from protocols.datasets import DATASETS, dataset
 from protocols.spec import ProtocolSpec
 
@@ -43,7 +43,7 @@ def read(engine: sa.Engine, roots: Sequence[Path], kept: pd.DataFrame, condition
         kept: run, method, split and seed, as ``queries.current_runs`` gives them.
     """
     query = sa.select(runs.c.run, runs.c.bundle, runs.c.manifest).where(runs.c.run.in_(kept["run"].tolist()))
-    with engine.connect() as connection:
+    with reporting(engine.url), engine.connect() as connection:
         places = {run: (bundle, json.loads(manifest)) for run, bundle, manifest in connection.execute(query)}
     found, absent = [], {}
     for row in kept.to_dict("records"):

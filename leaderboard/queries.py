@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 import zoo.spec
-from leaderboard.store import evaluations, records, runs, test_openings
+from leaderboard.store import evaluations, records, reporting, runs, test_openings
 from leaderboard.store import undefined as undefined_table
 from protocols.metrics import metric as metric_card
 from protocols.spec import ProtocolSpec, committed
@@ -263,7 +263,7 @@ def methods(engine: sa.Engine) -> pd.DataFrame:
 def runs_of(engine: sa.Engine, method: str, key: str) -> list[dict[str, Any]]:
     """Rows of a method's runs under a protocol, newest first, the manifest read."""
     query = sa.select(runs).where(runs.c.method == method, runs.c.protocol == key)
-    with engine.connect() as connection:
+    with reporting(engine.url), engine.connect() as connection:
         found = connection.execute(query.order_by(runs.c.created.desc(), runs.c.split, runs.c.seed)).mappings().all()
     return [{**row, "manifest": json.loads(row["manifest"])} for row in found]
 
@@ -287,12 +287,12 @@ def history(roots: Sequence[Path], bundle: str) -> pd.DataFrame | None:
 def stamp(engine: sa.Engine) -> tuple[int | str | None, ...]:
     """Changes whenever runs or evaluations come in: what a cache of answers hangs on."""
     newest = [sa.select(sa.func.count(), sa.func.max(table.c.created)) for table in (runs, evaluations)]
-    with engine.connect() as connection:
+    with reporting(engine.url), engine.connect() as connection:
         return tuple(part for query in newest for part in connection.execute(query).one())
 
 
 def _frame(engine: sa.Engine, query: sa.Select) -> pd.DataFrame:
-    with engine.connect() as connection:
+    with reporting(engine.url), engine.connect() as connection:
         result = connection.execute(query)
         # Plain tuples: pandas asks each row of SQLAlchemy for attributes that it lacks, which costs most of the time.
         return pd.DataFrame(list(map(tuple, result)), columns=list(result.keys()))

@@ -3,12 +3,12 @@
 from html import escape
 from typing import Any
 
-from leaderboard.charts import BASELINE, FUSION, REFERENCE
+from leaderboard.charts import BASELINE, FUSION, NAMED_ROW, REFERENCE, names_above, rows_named
 from protocols.statistics import CriticalDifference
 
 AXIS = "mean rank over data sets, 1 is best"
 SCALE = "critical difference"
-ROW = 24  # pixels
+ROW = 24  # pixels of a drawing
 LANE = 0.035  # of the axis, between two bars
 
 
@@ -36,20 +36,21 @@ def rank_chart(found: CriticalDifference) -> dict[str, Any]:
     """The diagram as a Vega-Lite spec: points at mean ranks, one upright bar for each group."""
     order, bars, domain = _placed(found)
     rows = [{"method": method, "rank": found.ranks[method], "said": f"{found.ranks[method]:.1f}"} for method in order]
-    y = {"field": "method", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": 240}}
-    ticks = {"values": list(range(1, len(order) + 1, max(1, len(order) // 10)))}
+    length = f"{SCALE}: {found.difference:.1f} ranks"
+    y = rows_named("method", [length, *order])
+    ticks = {"values": list(range(1, len(order) + 1, max(1, len(order) // 6)))}
     x = {"field": "rank", "type": "quantitative", "title": AXIS, "axis": ticks}
     x["scale"] = {"domain": domain, "nice": False, "zero": False}
     said = [{"field": "method"}, {"field": "said", "title": "mean rank"}]
-    scale = [{"method": order[0], "rank": 1.0, "end": 1.0 + found.difference, "said": SCALE}]
+    scale = [{"method": length, "rank": 1.0, "end": 1.0 + found.difference}]
     joined = [{"rank": at, "method": first, "last": last} for at, first, last in bars]
     return {
-        "height": {"step": ROW},
+        "height": {"step": NAMED_ROW},
         "layer": [
             {
                 "data": {"values": scale},
-                "mark": {"type": "rule", "strokeWidth": 3, "color": BASELINE, "yOffset": -8},
-                "encoding": {"x": x, "x2": {"field": "end"}, "y": y, "tooltip": [{"field": "said", "title": "length"}]},
+                "mark": {"type": "rule", "strokeWidth": 3, "color": BASELINE},
+                "encoding": {"x": x, "x2": {"field": "end"}, "y": y},
             },
             {
                 "data": {"values": joined},
@@ -61,6 +62,7 @@ def rank_chart(found: CriticalDifference) -> dict[str, Any]:
                 "mark": {"type": "point", "filled": True, "opacity": 1, "size": 80, "color": FUSION},
                 "encoding": {"x": x, "y": y, "tooltip": said},
             },
+            names_above("method", [length, *order], y),
         ],
     }
 

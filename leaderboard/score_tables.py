@@ -6,8 +6,7 @@ import pandas as pd
 
 from leaderboard.contributions import score_name
 from leaderboard.figures import interval_text
-
-DASH = "–"
+from leaderboard.tables import DASH
 
 
 def texts(found: pd.DataFrame, bases: Sequence[str], *, but: str = "") -> list[tuple[str, str, str]]:

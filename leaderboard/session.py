@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,13 @@ from leaderboard.remembered import remembered
 from protocols.spec import ProtocolSpec
 from protocols.suite import Suite, suites
 
+SOFT = "#555555"  # on white a contrast of 7 : 1
+CHART_TEXT = {
+    "axis": {"labelColor": SOFT, "titleColor": SOFT},
+    "legend": {"labelColor": "#101010"},
+    "text": {"color": "#101010"},
+}
+LINKED = re.compile(r"://|www(?=\.)|@(?=[-\w]+\.)")  # what follows makes a link, unless a word joiner stands between
 RUN_FIRST = "fuseboard run all --protocol synthetic@1\nfuseboard ingest"
 
 
@@ -25,14 +32,14 @@ def open_store() -> sa.Engine:
         st.code("fuseboard serve", language=None)
         st.stop()
     try:
-        return _connect(url)
+        return connect(url)
     except store.StoreError as error:
         st.error(plain(str(error)))
         st.stop()
 
 
 @st.cache_resource(show_spinner=False)
-def _connect(url: str) -> sa.Engine:
+def connect(url: str) -> sa.Engine:
     return store.connect(url)
 
 
@@ -66,6 +73,14 @@ def choose(
     chosen = place.selectbox(label, options, key=key, format_func=format_func)
     st.query_params[key] = kept[key] = chosen
     return chosen
+
+
+def choose_protocol(
+    specs: Mapping[str, ProtocolSpec], place: Any = st, note: Callable[[str], str] = lambda key: ""
+) -> ProtocolSpec:
+    """A protocol, by its title and its key, and what is to be noted of it."""
+    label = "Protocol"
+    return specs[choose(label, list(specs), "protocol", lambda key: f"{specs[key].title} · {key}{note(key)}", place)]
 
 
 def choose_several(
@@ -107,6 +122,15 @@ def require_evaluation(engine: sa.Engine, spec: ProtocolSpec) -> tuple[Suite, li
     return suites()[spec.key], measured
 
 
+def show_chart(spec: Mapping[str, Any], says: str, place: Any = st) -> None:
+    """A Vega-Lite spec, with text dark enough to read.
+
+    Args:
+        says: what it shows, for those who do not see it.
+    """
+    place.vega_lite_chart({**spec, "description": says, "config": CHART_TEXT})
+
+
 def plain(text: str) -> str:
-    """Text for a place that reads Markdown, shown as it is written."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
+    """Text for a place that reads Markdown, shown as it is written; addresses in it do not become links."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", LINKED.sub("\\g<0>\u2060", text))

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from pyarrow import parquet
 
 from leaderboard import queries
-from leaderboard.store import records, runs
+from leaderboard.store import records, reporting, runs
 from protocols.corruptions import Condition, parse_condition
 from protocols.record import FIELDS, KEY
 from protocols.spec import ProtocolSpec, committed
@@ -88,7 +88,7 @@ class Source:
         # No protocol in the query: a database that went by it would read all its rows for each handful of runs.
         query = sa.select(*(records.c[name] for name in FIELDS)).where(records.c.run.in_(ids))
         query = query.order_by(*(_bytewise(self.engine, records.c[name]) for name in KEY))
-        with self.engine.connect() as connection:
+        with reporting(self.engine.url), self.engine.connect() as connection:
             columns = list(zip(*connection.execute(query).all(), strict=True)) or [()] * len(FIELDS)
         schema = LEVELS["seeds"].schema
         arrays = [pa.array(values, type) for values, type in zip(columns, schema.types, strict=True)]
@@ -263,7 +263,7 @@ def _prediction_files(source: Source, ids: Sequence[str]) -> dict[str, dict]:
     """
     found, absent = {}, []
     names = ("run", "method", "protocol", "split", "seed", "bundle", "manifest")
-    with source.engine.connect() as connection:
+    with reporting(source.engine.url), source.engine.connect() as connection:
         for start in range(0, len(ids), RUNS_AT_ONCE):
             some = runs.c.run.in_(ids[start : start + RUNS_AT_ONCE])
             for row in connection.execute(sa.select(*(runs.c[name] for name in names)).where(some)).mappings():

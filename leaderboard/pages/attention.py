@@ -8,23 +8,26 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from leaderboard import clips, contributions, exhibits, film, queries
+from leaderboard import clips, contributions, exhibits, film, queries, tables
 from leaderboard.attention_charts import saliency_chart, sound_chart
 from leaderboard.bundles import BundleError
+from leaderboard.contents import says
 from leaderboard.contributions import link_name
 from leaderboard.exhibits import Exhibit
-from leaderboard.figures import metric_title
+from leaderboard.figures import axis_title, metric_title
 from leaderboard.interval_charts import dots, lines, points
 from leaderboard.remembered import remembered
-from leaderboard.score_tables import height, reasons_table, scores_table, texts
+from leaderboard.score_tables import reasons_table, scores_table, texts
 from leaderboard.session import (
     bundle_roots,
     choose,
+    choose_protocol,
     choose_several,
     open_store,
     plain,
     require_evaluation,
     require_protocols,
+    show_chart,
 )
 from protocols.datasets import logmel
 from protocols.spec import ProtocolSpec
@@ -60,9 +63,9 @@ def main() -> None:
     specs = require_protocols(engine)
     title = st.container()
     left, middle = st.columns([1, 1])
-    spec = specs[choose("Protocol", list(specs), "protocol", place=left)]
-    title.header("Attention behaviour")
-    title.caption(plain(f"{spec.title}. Where methods look, whether that is stable, and whether it explains anything."))
+    spec = choose_protocol(specs, place=left)
+    title.title("Attention behaviour")
+    title.caption(plain(f"{spec.title}. {says('attention')}"))
     suite, measured = require_evaluation(engine, spec)
     condition = choose("Condition", suite.attention.conditions, "condition", place=middle)
     ranked, alone = remembered(contributions.methods)(engine, spec)
@@ -91,7 +94,7 @@ def show_exhibits(
     names = sorted(shown, key=lambda name: (name not in with_maps, options.index(name)))
     if not names:
         return
-    st.subheader("One example, two methods")
+    st.header("One example, two methods")
     columns = st.columns(4)
     left = choose("Left", names, "left", place=columns[0])
     others = [name for name in names if name != left] or [left]
@@ -156,7 +159,7 @@ def show_clip(spec: ProtocolSpec, example: str, condition: str) -> clips.Clip | 
 
 def show_exhibit(name: str, run: str, exhibit: Exhibit, spec: ProtocolSpec, kind: str, clip: clips.Clip | None) -> None:
     right = "right" if exhibit.predicted == exhibit.label else f"wrong: it is {exhibit.label}"
-    st.markdown(f"#### {plain(name)}, {run}")
+    st.subheader(plain(f"{name}, {run}"))
     at = "" if exhibit.step is None else f" at step {exhibit.step + 1}"
     st.markdown(f"Says **{plain(exhibit.predicted)}** with {100 * exhibit.probability:.0f} %{at} ({plain(right)}).")
     parts = ", ".join(f"{m} {100 * share:.0f} %" for m, share in exhibit.share.items())
@@ -184,7 +187,7 @@ def show_saliency(modality: str, weights: list[float] | None, step: int | None, 
     edges = [index + 0.5 for index in range(len(weights) + 1)]
     mark = None if step is None else step + 1
     chart = saliency_chart(weights, edges[:-1], edges[1:], f"share of {modality}", seconds=False, mark=mark)
-    st.vega_lite_chart(chart)
+    show_chart(chart, f"Share of the saliency on {modality} that each step has")
 
 
 def show_over_clip(
@@ -200,7 +203,7 @@ def show_over_clip(
             )
     else:
         picture = film.spectrogram_url(clip.spectrogram)
-        st.vega_lite_chart(sound_chart(picture, weights, begins, ends, word))
+        show_chart(sound_chart(picture, weights, begins, ends, word), "Spectrogram with the saliency of each 10 ms")
         if weights is not None:
             st.caption(
                 "The sound as log-mel energies, loud is dark. The line is the share of each 10 ms; its highest point "
@@ -209,7 +212,7 @@ def show_over_clip(
 
 
 def show_maps(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen: Sequence[str]) -> None:
-    st.subheader("Where attention goes")
+    st.header("Where attention goes")
     here = cells(engine, spec, MAPS, chosen, [condition])
     if here.empty:
         st.info("None of these methods has attention under this condition; the end of the page says why.")
@@ -217,35 +220,36 @@ def show_maps(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen: Seq
     share, entropy = (here[here["base"] == base] for base in ("attention_share", "attention_entropy"))
     present = [name for name in chosen if name in set(here["method"])]
     modalities = [m for m in MODALITIES if m in spec.modalities]
-    left, right = st.columns(2)
-    with left:
-        if len(share):
-            rows = points(share, row="method", group="of")
-            sharing = [name for name in present if name in set(share["method"])]
-            st.vega_lite_chart(dots(rows, "attention_share", "share by rollout", sharing, modalities, domain=(0, 1)))
-            st.caption(
-                "Share of each modality in the attention that reaches the output, rolled out over all layers, self and "
-                "cross attention together. It follows weights only: values and residuals of another size can undo it."
-            )
-        why = undefined(engine, spec, "attention_share")
-        why = why[why["method"].isin(chosen) & (why["condition"] == condition)]
-        for name, reason in dict(zip(why["method"], why["reason"], strict=True)).items():
-            st.caption(plain(f"{name} has no share by rollout: {reason.rstrip('.')}."))
-    with right:
-        if len(entropy):
-            links = sorted(map(link_name, set(entropy["of"])))
-            rows = points(entropy.assign(link=entropy["of"].map(link_name)), row="link", group="method")
-            st.vega_lite_chart(dots(rows, "attention_entropy", "entropy / log n", links, present, family=chosen))
-            st.caption(
-                "Entropy of the rows of each map, query ← key: 100 % is attention that is spread evenly, and so "
-                "chooses nothing; 0 % is all weight on one step."
-            )
-    show_table(texts(here, MAPS, but=condition), chosen)
+    if len(share):
+        rows = points(share, row="method", group="of")
+        sharing = [name for name in present if name in set(share["method"])]
+        title = "share of the attention (all sum to 100%)"
+        chart = dots(rows, "attention_share", title, sharing, modalities, domain=(0, 1))
+        show_chart(chart, "Share of each modality by attention rollout, a row a method")
+        st.caption(
+            "Share of each modality in the attention that reaches the output, rolled out over all layers, self and "
+            "cross attention together. It follows weights only: values and residuals of another size can undo it."
+        )
+    why = undefined(engine, spec, "attention_share")
+    why = why[why["method"].isin(chosen) & (why["condition"] == condition)]
+    for name, reason in dict(zip(why["method"], why["reason"], strict=True)).items():
+        st.caption(plain(f"{name} has no share by rollout: {reason.rstrip('.')}."))
+    if len(entropy):
+        links = sorted(map(link_name, set(entropy["of"])))
+        rows = points(entropy.assign(link=entropy["of"].map(link_name)), row="link", group="method")
+        title = "entropy / log n (right: spread evenly)"
+        chart = dots(rows, "attention_entropy", title, links, present, family=chosen)
+        show_chart(chart, "Entropy of attention, a row a pair of streams")
+        st.caption(
+            "Entropy of the rows of each map, query ← key: 100 % is attention that is spread evenly, and so "
+            "chooses nothing; 0 % is all weight on one step."
+        )
+    show_table(texts(here, MAPS, but=condition), chosen, "Scores of the attention maps")
 
 
 def show_drift(engine: sa.Engine, spec: ProtocolSpec, suite: Suite, chosen: Sequence[str]) -> None:
     found = cells(engine, spec, DRIFT, chosen)
-    st.subheader("Cross-modal saliency drift")
+    st.header("Cross-modal saliency drift")
     st.caption(
         "How far the saliency on one modality moves when another one is disturbed: Jensen-Shannon divergence, as a "
         "share of the largest one possible (1 bit). The definition is this board's own, version 1. No drift can mean a "
@@ -269,7 +273,7 @@ def show_drift(engine: sa.Engine, spec: ProtocolSpec, suite: Suite, chosen: Sequ
     sums = found[(found["base"] != "drift") & found["condition"].isin([sweep, *conditions])]
     sums = sums.sort_values("condition", key=lambda names: names.map([sweep, *conditions].index), kind="stable")
     again = found[(found["base"] == "drift") & found["detail"].str.endswith("retest")]
-    show_table([*texts(sums, ("drift_area", "share_drift")), *texts(again, ("drift",))], chosen)
+    show_table([*texts(sums, ("drift_area", "share_drift")), *texts(again, ("drift",))], chosen, "Scores of drift")
 
 
 def show_drift_curves(
@@ -282,9 +286,9 @@ def show_drift_curves(
     together = [row | {"group": row["method"]} for row in rows if row["control"] == CONTROLS[""]]
     if together:
         names = [name for name in present if any(row["group"] == name for row in together)]
-        st.vega_lite_chart(
-            lines(together, "drift", f"drift of {modality}", severities, names, across=across, family=chosen)
-        )
+        title = f"drift of {modality} (higher moves more)"
+        chart = lines(together, "drift", title, severities, names, across=across, family=chosen)
+        show_chart(chart, f"Drift of the saliency on {modality} over severities, a line a method")
     top = max([row["high"] or row["mean"] for row in rows], default=1)
     all_of_them = list(CONTROLS.values())
     order = [told for told in CONTROLS.values() if any(row["control"] == told for row in rows)]
@@ -296,9 +300,16 @@ def show_drift_curves(
                 st.markdown(f"**{plain(name)}** and its controls")
                 dashed = [told for told in controls if told in DASHED]
                 chart = lines(
-                    method, "drift", "drift", severities, controls, domain=(0, top), dashed=dashed, family=all_of_them
+                    method,
+                    "drift",
+                    "drift (higher moves more)",
+                    severities,
+                    controls,
+                    domain=(0, top),
+                    dashed=dashed,
+                    family=all_of_them,
                 )
-                st.vega_lite_chart(chart)
+                show_chart(chart, f"Drift of {name} and its controls over severities")
     st.caption(
         "Bands are 95% t intervals over runs. Same answer, other answer: only examples whose prediction stays, or "
         "changes; drift under the same answer is a change of explanation without a change of mind. Gradients: the same "
@@ -310,7 +321,7 @@ def show_drift_curves(
 
 def show_faithfulness(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen: Sequence[str]) -> None:
     found = cells(engine, spec, (*FAITHFUL, *RANKS), chosen, [condition])
-    st.subheader("Does saliency say why the model decides?")
+    st.header("Does saliency say why the model decides?")
     if found.empty:
         st.info("It was not measured under this condition, or has no value there: see the end of the page.")
         return
@@ -324,22 +335,22 @@ def show_faithfulness(engine: sa.Engine, spec: ProtocolSpec, condition: str, cho
             with place:
                 rows = points(own, row="method", group="of")
                 groups = [kind for kind in SALIENCY if kind in set(own["of"])]
-                chart = dots(rows, base, metric_title(base), present, groups, hollow=["random"], family=SALIENCY)
-                st.vega_lite_chart(chart)
+                chart = dots(rows, base, axis_title(base), present, groups, hollow=["random"], family=SALIENCY)
+                show_chart(chart, f"{metric_title(base)} of each saliency, a row a method")
                 st.caption(f"{metric_title(base)}: {told}.")
     st.caption(
         "Random is the control: the same test with cells in random order. Where attention is no better than random, "
         "its map is no explanation, however plausible it looks. Removing cells also makes inputs that no model was "
         "trained on, so compare the three, not one number with another paper's."
     )
-    show_table(texts(found, RANKS, but=condition), chosen)
+    show_table(texts(found, RANKS, but=condition), chosen, "Agreement of saliencies")
 
 
-def show_table(said: list[tuple[str, str, str]], chosen: Sequence[str]) -> None:
+def show_table(said: list[tuple[str, str, str]], chosen: Sequence[str], label: str) -> None:
     if said:
         present = [name for name in chosen if name in {method for _, method, _ in said}]
         table = scores_table(said, present)
-        st.dataframe(table, height=height(table, 60))
+        tables.show(table, label)
 
 
 def show_undefined(engine: sa.Engine, spec: ProtocolSpec, chosen: Sequence[str]) -> None:
@@ -347,7 +358,7 @@ def show_undefined(engine: sa.Engine, spec: ProtocolSpec, chosen: Sequence[str])
     table = reasons_table(why[why["method"].isin(chosen)])
     if len(table):
         with st.expander(f"Scores without a value, and why: {len(table)}"):
-            st.table(table.astype(str).map(plain).set_index("Method"))
+            tables.show(table, "Scores without a value", cards=True)
 
 
 main()

@@ -7,7 +7,7 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from leaderboard import predictions, queries, robustness
+from leaderboard import predictions, queries, robustness, tables
 from leaderboard.compare import (
     PER_CLASS,
     SCORED,
@@ -17,13 +17,22 @@ from leaderboard.compare import (
     differences,
     unit,
 )
+from leaderboard.contents import says
 from leaderboard.difference_chart import difference_chart
 from leaderboard.figures import axis_title, interval_text, metric_title, ranks_text
 from leaderboard.interval_charts import dots, looks, points
 from leaderboard.remembered import remembered
 from leaderboard.review import p_text
-from leaderboard.score_tables import DASH, height
-from leaderboard.session import bundle_roots, choose, choose_several, open_store, plain, require_protocols
+from leaderboard.session import (
+    bundle_roots,
+    choose,
+    choose_protocol,
+    choose_several,
+    open_store,
+    plain,
+    require_protocols,
+    show_chart,
+)
 from leaderboard.sweep_charts import (
     Style,
     corruptions,
@@ -32,12 +41,11 @@ from leaderboard.sweep_charts import (
     sweep_chart,
     sweep_title,
 )
+from leaderboard.tables import DASH
 from protocols.spec import ProtocolSpec
 from protocols.suite import suites
 
 MOST = 4
-SMALL = {name: st.column_config.NumberColumn(width="small") for name in ("n", "Items")}
-NAMES = {name: st.column_config.TextColumn(width=190) for name in ("First", "Second")}  # all but the longest, whole
 FEW_CLASSES = 12  # that a chart shows; more are a table
 
 
@@ -46,9 +54,9 @@ def main() -> None:
     specs = require_protocols(engine)
     title = st.container()
     left, middle, right = st.columns([2, 1, 1])
-    spec = specs[choose("Protocol", list(specs), "protocol", place=left)]
-    title.header("Compare")
-    title.caption(plain(f"{spec.title}. Two to four methods: what tells them apart, and where."))
+    spec = choose_protocol(specs, place=left)
+    title.title("Compare")
+    title.caption(plain(f"{spec.title}. {says('compare')}"))
     metrics, conditions = queries.metrics(engine, spec), queries.conditions(engine, spec)
     if not metrics:
         st.info("No run of this protocol has a score yet. Choose another one above.")
@@ -59,7 +67,11 @@ def main() -> None:
     options = list(board["method"])
     chosen = choose_several("Methods", options, default_methods(board), "compare", most=MOST)
     if len(chosen) < 2:
-        st.info("Choose two methods at least, four at most." if len(options) > 1 else "Only one method has this score.")
+        if len(options) > 1:
+            st.info("Choose two methods at least, four at most.")
+        else:
+            st.info("Only one method has this score, so there is nothing to compare it with. Run another, and reload:")
+            st.code(f"fuseboard run late_fusion --protocol {spec.key}\nfuseboard ingest", language=None)
         return
     kept = queries.current_runs(engine, spec.key)[0]
     kept = kept[kept["method"].isin(chosen)]
@@ -116,13 +128,13 @@ def show_scores(rows: pd.DataFrame, metric: str, condition: str) -> None:
             "Parameters": [f"{row['parameters']:,.0f}" if row["parameters"] else DASH for row in told],
         }
     )
-    st.dataframe(table, hide_index=True, column_config=SMALL)
+    tables.show(table, "Scores", cards=True)
     st.caption(f"Under {plain(condition)}; n runs. Rank: all that the evidence leaves open, among all of the protocol.")
 
 
 def show_differences(found: Sequence[Difference], spec: ProtocolSpec, metric: str, absent: Sequence[str]) -> None:
-    st.subheader("What tells them apart")
-    st.vega_lite_chart(difference_chart(found, metric))
+    st.header("What tells them apart")
+    show_chart(difference_chart(found, metric), "Difference of each pair with its intervals")
     runs = "folds" if spec.folds else "seeds"
     table = pd.DataFrame(
         [
@@ -138,7 +150,7 @@ def show_differences(found: Sequence[Difference], spec: ProtocolSpec, metric: st
             for d in found
         ]
     )
-    st.dataframe(table, hide_index=True, column_config=SMALL | NAMES)
+    tables.show(table, "Differences of pairs", cards=True)
     st.caption(
         f"First minus second, with the ends of the 95% interval. Over {runs}: paired t over n shared {runs}; p of that "
         f"test, Holm-corrected over all pairs of this page ({len(found)}); below 0.05 the two are told apart. Over "
@@ -154,7 +166,7 @@ def show_differences(found: Sequence[Difference], spec: ProtocolSpec, metric: st
 def show_classes(
     classes: pd.DataFrame | None, spec: ProtocolSpec, condition: str, chosen: Sequence[str], kept: pd.DataFrame
 ) -> None:
-    st.subheader("Class by class")
+    st.header("Class by class")
     if classes is None:
         if spec.task == "classification":
             st.info(
@@ -170,13 +182,14 @@ def show_classes(
     drawn = points(own.assign(metric="accuracy"), row="class", group="method")  # drawn as percent
     if len(order) <= FEW_CLASSES:
         title = f"{score} (higher is better)"
-        st.vega_lite_chart(dots(drawn, "accuracy", title, order, list(chosen), domain=(0, 1), family=list(chosen)))
+        chart = dots(drawn, "accuracy", title, order, list(chosen), domain=(0, 1), family=list(chosen))
+        show_chart(chart, f"{score.capitalize()} of each class, a row a class")
     texts = {(row["row"], row["group"]): row["said"] for row in drawn}
     items = dict(zip(own["class"], own["items"], strict=True))
     table = pd.DataFrame(
         [{"Class": c, "Items": items[c]} | {m: texts.get((c, m), DASH) for m in chosen} for c in order]
     )
-    st.dataframe(table, hide_index=True, height=height(table, 26), column_config=SMALL)
+    tables.show(table, "Scores of classes")
     runs = "folds" if spec.folds else "seeds"
     st.caption(
         f"{score.capitalize()}: {PER_CLASS[score]}. Mean ± half width of the 95% t interval over {runs}, under "
@@ -187,7 +200,7 @@ def show_classes(
 def show_robustness(
     engine: sa.Engine, spec: ProtocolSpec, metric: str, chosen: Sequence[str], board: pd.DataFrame
 ) -> None:
-    st.subheader("Under corruption")
+    st.header("Under corruption")
     suite = suites().get(spec.key)
     if suite is None:
         st.info(f"There is no evaluation suite for {plain(spec.key)}. Protocols that have one: {', '.join(suites())}.")
@@ -210,7 +223,7 @@ def show_robustness(
         for place, name in zip(st.columns(2, gap="large"), sweeps[start : start + 2], strict=False):
             with place:
                 st.markdown(f"**{plain(sweep_title(name))}**")
-                st.vega_lite_chart(sweep_chart(cells, suite.sweep(name), metric, style, domain))
+                show_chart(sweep_chart(cells, suite.sweep(name), metric, style, domain), f"Scores under {name}")
     st.caption(
         f"{axis_title(metric)}; mean over runs with the band of the 95% t interval; dashed lines are unimodal "
         "baselines. All methods meet the same draws of noise."

@@ -6,13 +6,23 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from leaderboard import contributions, queries
+from leaderboard import contributions, queries, tables
+from leaderboard.contents import says
 from leaderboard.contributions import by_main_rule, score_name
 from leaderboard.figures import interval_text, metric_title, value_text
 from leaderboard.interval_charts import dots, heat_map, lines, points
 from leaderboard.remembered import remembered
-from leaderboard.score_tables import height, reasons_table, scores_table, texts
-from leaderboard.session import choose, choose_several, open_store, plain, require_evaluation, require_protocols
+from leaderboard.score_tables import reasons_table, scores_table, texts
+from leaderboard.session import (
+    choose,
+    choose_protocol,
+    choose_several,
+    open_store,
+    plain,
+    require_evaluation,
+    require_protocols,
+    show_chart,
+)
 from protocols.spec import ProtocolSpec
 from protocols.suite import Suite
 
@@ -84,9 +94,9 @@ def main() -> None:
     specs = require_protocols(engine)
     title = st.container()
     left, middle = st.columns([1, 1])
-    spec = specs[choose("Protocol", list(specs), "protocol", place=left)]
-    title.header("Contribution of each modality")
-    title.caption(plain(f"{spec.title}. What a method owes to audio, to video, to text, and to their combination."))
+    spec = choose_protocol(specs, place=left)
+    title.title("Contribution of each modality")
+    title.caption(plain(f"{spec.title}. {says('contribution')}"))
     suite, measured = require_evaluation(engine, spec)
     condition = choose("Condition", suite.contribution.conditions, "condition", place=middle)
     ranked, alone = remembered(contributions.methods)(engine, spec)
@@ -116,21 +126,24 @@ def modalities(spec: ProtocolSpec) -> list[str]:
 def show_shares(here: pd.DataFrame, spec: ProtocolSpec, chosen: list[str]) -> None:
     left, right = st.columns(2)
     with left:
-        st.subheader("Share of the prediction")
+        st.header("Share of the prediction")
         share = here[(here["base"] == "shapley_share") & (here["detail"] == "")]
         rows = points(share, row="method", group="of")
-        draw(dots(rows, "shapley_share", "share", chosen, modalities(spec), domain=(0, 1)), rows)
+        title = "share of the prediction (all sum to 100%)"
+        chart = dots(rows, "shapley_share", title, chosen, modalities(spec), domain=(0, 1))
+        draw(chart, rows, "Share of each modality in the prediction, a row a method")
         st.caption(
             "Label-free Shapley shares with 95% t intervals over runs; audio above video above text. How strongly each "
             "modality moves the prediction, whether that helps or not."
         )
     with right:
         score = metric_title(spec.metrics[0]).lower()
-        st.subheader(f"Part of the {score}")
+        st.header(f"Part of the {score}")
         values = here[(here["base"] == "shapley") & (here["detail"] == "")]
-        title = f"Shapley value of the {score}"
+        title = f"Shapley value of the {score} (right: earns more)"
         rows = points(values, row="method", group="of")
-        draw(dots(rows, "shapley", title, chosen, modalities(spec), zero=True), rows)
+        chart = dots(rows, "shapley", title, chosen, modalities(spec), zero=True)
+        draw(chart, rows, f"Part of the {score} that each modality earns, a row a method")
         st.caption(
             f"They add up to the {score} above guessing. Of a model that is no better than guessing they are all near "
             "zero, and say nothing about what it uses."
@@ -144,14 +157,16 @@ def show_rules(every: pd.DataFrame, spec: ProtocolSpec, suite: Suite, chosen: li
     values = values.assign(rule=values["detail"].replace("", main_rule).map(lambda rule: RULES.get(rule, rule)))
     if values.empty or not others:
         return
-    st.subheader("What if a modality is taken away in another way?")
+    st.header("What if a modality is taken away in another way?")
     rules = [RULES.get(rule, rule) for rule in suite.contribution.rules]
     rows = points(values, row="method", group="rule", modality="of")
     for place, modality in zip(st.columns(len(modalities(spec))), modalities(spec), strict=True):
         own = [row for row in rows if row["modality"] == modality]
         with place:
             st.markdown(f"**{modality}**")
-            draw(dots(own, "shapley", "Shapley value", chosen, rules, zero=True, hollow=rules[1:]), own)
+            title = "Shapley value (right: earns more)"
+            chart = dots(own, "shapley", title, chosen, rules, zero=True, hollow=rules[1:])
+            draw(chart, own, f"Shapley value of {modality} under each rule of absence, a row a method")
     st.caption(
         f"An absent modality is replaced by its {rules[0]} (filled; the rule of every other figure), by digital "
         "silence or black frames, or by the stream of another example. Where the dots of a method lie apart, its "
@@ -164,7 +179,7 @@ def show_severities(here: pd.DataFrame, spec: ProtocolSpec, suite: Suite, chosen
     share = here[(here["base"] == "shapley_share") & (here["detail"] == "")]
     if len(conditions) < 2 or share.empty:
         return
-    st.subheader("With the severity of the corruption")
+    st.header("With the severity of the corruption")
     common, names = severities(conditions)
     rows = points(share.assign(at=share["condition"].map(names)), method="method", at="at", group="of")
     present = [name for name in chosen if name in set(share["method"])]
@@ -174,7 +189,9 @@ def show_severities(here: pd.DataFrame, spec: ProtocolSpec, suite: Suite, chosen
             place.markdown(f"**{plain(name)}**")
             with place:
                 at = list(names.values())
-                draw(lines(own, "shapley_share", "share", at, modalities(spec), domain=(0, 1), across=common), own)
+                title = "share of the prediction"
+                chart = lines(own, "shapley_share", title, at, modalities(spec), domain=(0, 1), across=common)
+                draw(chart, own, f"Share of each modality in the prediction of {name} over severities")
     st.caption(
         "Label-free Shapley shares from mild to severe, with the band of the 95% t interval. A method that adapts "
         "leans on the modality that is left; lines that stay level say that it does not notice."
@@ -193,7 +210,7 @@ def show_classes(here: pd.DataFrame, spec: ProtocolSpec, chosen: list[str]) -> N
     own = here[(here["base"] == "shapley") & here["detail"].str.startswith("class=")]
     if own.empty:
         return
-    st.subheader("Class by class")
+    st.header("Class by class")
     own = own.assign(named=own["detail"].str.removeprefix("class="))
     rows = points(own, row="named", column="method", modality="of")
     first = own[own["of"] == modalities(spec)[0]].groupby("named")["mean"].mean()
@@ -203,7 +220,8 @@ def show_classes(here: pd.DataFrame, spec: ProtocolSpec, chosen: list[str]) -> N
         with place:
             st.markdown(f"**{modality}**")
             of_it = [row for row in rows if row["modality"] == modality]
-            draw(heat_map(of_it, "shapley", classes, present, most), of_it)
+            chart = heat_map(of_it, "shapley", classes, present, most)
+            draw(chart, of_it, f"Shapley value of {modality} for each class and method, in percent")
     st.caption(
         f"Shapley value of the {metric_title(spec.metrics[0]).lower()} among the examples of each class, in percent; "
         f"point at a cell for its interval. In the order of what {modalities(spec)[0]} contributes. Few examples stand "
@@ -212,15 +230,14 @@ def show_classes(here: pd.DataFrame, spec: ProtocolSpec, chosen: list[str]) -> N
 
 
 def show_scores(here: pd.DataFrame, gain: pd.DataFrame, spec: ProtocolSpec, condition: str, chosen: list[str]) -> None:
-    st.subheader("Every score")
+    st.header("Every score")
     over = ", ".join(gain["against"].unique())
     said = [
         (f"Fusion gain over {over}", row["method"], interval_text(row, spec.metrics[0]))
         for row in gain[gain["method"].isin(chosen)].to_dict("records")
     ]
     said += with_floors(here[~here["detail"].str.startswith("class=")], condition)
-    table = scores_table(said, chosen)
-    st.dataframe(table, height=height(table, 60))
+    tables.show(scores_table(said, chosen), "Every score")
     st.caption(
         "Mean ± half width of the 95% t interval over runs; a dash has its reason at the end of the page. The fusion "
         "gain is paired run by run with the best entry that was trained on one modality alone. In brackets: what PID "
@@ -248,7 +265,7 @@ def show_imbalance(
     found = cells(engine, spec, IMBALANCE, chosen)
     if found.empty:
         return
-    st.subheader("Imbalance: is a modality left behind in training?")
+    st.header("Imbalance: is a modality left behind in training?")
     measured = list(dict.fromkeys(found.loc[found["base"] == "inside", "condition"]))
     at = condition if condition in measured or not measured else measured[0]
     gap = remembered(contributions.under_optimised)(engine, spec, at, alone)
@@ -263,8 +280,7 @@ def show_imbalance(
         for row in gap.to_dict("records")
     ]
     said += texts(found[found["condition"].isin([at, "clean"])], IMBALANCE, but=at)
-    table = scores_table(said, chosen)
-    st.dataframe(table, height=height(table, 60))
+    tables.show(scores_table(said, chosen), "Scores of imbalance")
     st.caption(
         "Under-optimisation: accuracy of the entry trained on the modality alone, less the accuracy of that modality "
         "inside the method, paired run by run; positive where joint training left it behind. A discrepancy ratio "
@@ -284,9 +300,10 @@ def show_inside(
     separate = separate.assign(of=separate["method"].map(alone))
     both = pd.concat([inside, separate])
     order = [*[name for name in chosen if name in set(inside["method"])], *dict.fromkeys(separate["method"])]
-    title = "accuracy of the modality by itself"
+    title = "accuracy of the modality by itself (higher is better)"
     rows = points(both, row="method", group="of")
-    draw(dots(rows, "inside", title, order, modalities(spec), domain=(0, 1)), rows)
+    chart = dots(rows, "inside", title, order, modalities(spec), domain=(0, 1))
+    draw(chart, rows, "Accuracy of each modality by itself, a row a method")
     trained = ", ".join(dict.fromkeys(separate["method"])) or "none of them was run"
     st.caption(
         plain(
@@ -299,7 +316,7 @@ def show_inside(
 def show_meaning() -> None:
     with st.expander("What each score can see, and what it cannot"):
         table = [{"Score": name, "Says": says, "Cannot see": blind} for name, (says, blind) in SEES.items()]
-        st.table(pd.DataFrame(table).map(plain).set_index("Score"))
+        tables.show(pd.DataFrame(table), "What each score can see", cards=True)
 
 
 def show_undefined(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen: list[str]) -> None:
@@ -308,13 +325,13 @@ def show_undefined(engine: sa.Engine, spec: ProtocolSpec, condition: str, chosen
     table = reasons_table(why)
     if len(table):
         with st.expander(f"Scores without a value, and why: {len(table)}"):
-            st.table(table.astype(str).map(plain).set_index("Method"))
+            tables.show(table, "Scores without a value", cards=True)
 
 
-def draw(chart: dict, behind) -> None:
-    """A chart, or a dash where nothing stands behind it."""
+def draw(chart: dict, behind: Sequence, says: str) -> None:
+    """A chart, or a sentence where nothing stands behind it."""
     if len(behind):
-        st.vega_lite_chart(chart)
+        show_chart(chart, says)
     else:
         st.caption("No value here; the end of the page says why.")
 

@@ -4,12 +4,21 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from leaderboard import cost, queries
+from leaderboard import cost, queries, tables
 from leaderboard.charts import pareto_chart
+from leaderboard.contents import says
 from leaderboard.figures import interval_text, metric_title
 from leaderboard.remembered import remembered
-from leaderboard.score_tables import DASH, height
-from leaderboard.session import choose, open_store, plain, require_evaluation, require_protocols
+from leaderboard.session import (
+    choose,
+    choose_protocol,
+    open_store,
+    plain,
+    require_evaluation,
+    require_protocols,
+    show_chart,
+)
+from leaderboard.tables import DASH
 from protocols.metrics import metric as metric_card
 from protocols.spec import ProtocolSpec
 
@@ -19,9 +28,9 @@ def main() -> None:
     specs = require_protocols(engine)
     title = st.container()
     left, second, third, right = st.columns([3, 2, 3, 3])
-    spec = specs[choose("Protocol", list(specs), "protocol", place=left)]
-    title.header("Cost")
-    title.caption(plain(f"{spec.title}. What a score costs in parameters, operations, time, memory and energy."))
+    spec = choose_protocol(specs, place=left)
+    title.title("Cost")
+    title.caption(plain(f"{spec.title}. {says('cost')}"))
     require_evaluation(engine, spec)
     metrics, conditions = (remembered(f)(engine, spec) for f in (queries.metrics, queries.conditions))
     metric = choose("Metric", metrics, "metric", metric_title, place=second)
@@ -54,6 +63,8 @@ def show_front(board: pd.DataFrame, costs: pd.DataFrame, metric: str, chosen: st
     less = cost.of(chosen).less_is_better
     table = pd.DataFrame({"mean": rows["mean"], "cost": [prices[name]["mean"] for name in rows["method"]]})
     front = cost.front(table, less, metric_card(metric).higher_is_better is not False)
+    order = sorted(rows.loc[front, "method"], key=lambda name: prices[name]["mean"])
+    places = {name: str(place) for place, name in enumerate(order, start=1)}
     drawn = [
         {
             "method": row["method"],
@@ -61,18 +72,20 @@ def show_front(board: pd.DataFrame, costs: pd.DataFrame, metric: str, chosen: st
             "cost": prices[row["method"]]["mean"],
             **{end: None if pd.isna(row[end]) else row[end] for end in ("mean", "low", "high")},
             "front": bool(on),
+            "place": places.get(row["method"]),
             "score": interval_text(row, metric),
             "price": cost.text(prices[row["method"]]),
             "n": row["n"],
         }
         for row, on in zip(rows.to_dict("records"), front, strict=True)
     ]
-    st.vega_lite_chart(pareto_chart(drawn, metric, cost.title(chosen), less))
-    names = ", ".join(plain(name) for name in rows.loc[front, "method"])
+    show_chart(pareto_chart(drawn, metric, cost.title(chosen), less), "Score against cost, a point a method")
+    names = ", ".join(f"**{place}** {plain(name)}" for name, place in places.items())
+    st.markdown(f"On the front, from the left: {names}.")
     st.caption(
-        f"Better is {'left' if less else 'right'} and up. Filled and joined by the dashed line: {names}; no method is "
-        "at least as good in both score and cost and better in one. Vertical lines are 95% t intervals over runs. The "
-        "front is one of means: where intervals overlap, other runs might move it."
+        f"Better is {'left' if less else 'right'} and up. The front is filled and joined by the dashed line: no method "
+        "is at least as good as one of these in both score and cost, and better in one. Vertical lines are 95% t "
+        "intervals over runs. The front is one of means: where intervals overlap, other runs might move it."
     )
 
 
@@ -84,9 +97,7 @@ def show_table(board: pd.DataFrame, costs: pd.DataFrame, metric: str) -> None:
         | {cost.short(name): texts.get((row["method"], name), DASH) for name in names}
         for row in board.to_dict("records")
     ]
-    table = pd.DataFrame(rows)
-    names = st.column_config.TextColumn(width=210)  # the longest, whole
-    st.dataframe(table, hide_index=True, height=height(table, 30), column_config={"Method": names})
+    tables.show(pd.DataFrame(rows), "Costs of every method")
     st.caption(
         "Mean ± half width of the 95% t interval over runs. FLOPs: of one example of median length, two for a "
         "multiply-add. p50 and p95: latency of that example in a batch of 1. Examples/s: in batches of the protocol's "
@@ -102,16 +113,16 @@ def show_undefined(engine: sa.Engine, spec: ProtocolSpec) -> None:
     why = remembered(queries.undefined)(engine, spec, cost.MEASURED)
     if why.empty:
         return
-    st.subheader("Not measured")
+    st.header("Not measured")
     rows = [
         {"Cost": cost.title(metric), "Why": reason, "Methods": len(set(group["method"]))}
         for (metric, reason), group in why.groupby(["metric", "reason"])
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={"Why": st.column_config.TextColumn(width="large")})
+    tables.show(pd.DataFrame(rows), "Costs that were not measured", cards=True)
 
 
 def show_hardware(engine: sa.Engine, spec: ProtocolSpec) -> None:
-    st.subheader("Where it was measured")
+    st.header("Where it was measured")
     st.write("\n".join(f"- {plain(line)}" for line in remembered(machines)(engine, spec)))
     st.caption("Times of different machines are not comparable; parameters and FLOPs are the same everywhere.")
 

@@ -9,15 +9,16 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from leaderboard import queries
+from leaderboard import queries, tables
+from leaderboard.contents import says
 from leaderboard.downloads.citation import BIBTEX, CITATION, LICENCE
 from leaderboard.downloads.descriptor import beside
 from leaderboard.downloads.formats import FORMATS
 from leaderboard.downloads.levels import LEVELS
 from leaderboard.downloads.levels import ExportError as NothingToExport
 from leaderboard.export import Exported, data_dictionary, export, file_name, first_rows
-from leaderboard.session import bundle_roots, choose, open_store, plain, require_protocols
-from leaderboard.store import records
+from leaderboard.session import bundle_roots, choose, choose_protocol, open_store, plain, require_protocols
+from leaderboard.store import records, reporting
 
 AT_ONCE = 150_000  # records that a page may read before it shows anything
 LARGEST = 200 * 10**6  # bytes that go through the server's memory to a browser
@@ -52,35 +53,37 @@ def preview(_engine: sa.Engine, address: str, stamp: tuple, protocol: str, level
 @st.cache_data(show_spinner=False, max_entries=64)
 def recorded(_engine: sa.Engine, address: str, stamp: tuple, protocol: str) -> int:
     """Records of a protocol, those of runs that are set aside as well."""
-    with _engine.connect() as connection:
+    with reporting(_engine.url), _engine.connect() as connection:
         count = sa.select(sa.func.count()).select_from(records).where(records.c.protocol == protocol)
         return connection.scalar(count)
 
 
 def main() -> None:
     engine = open_store()
-    st.header("Download")
+    st.title("Download")
+    st.caption(says("download"))
     specs = require_protocols(engine)
     left, middle, right = st.columns([2, 2, 1])
-    protocol = choose("Protocol", list(specs), "protocol", place=left)
+    protocol = choose_protocol(specs, place=left).key
     level = choose("Level", list(LEVELS), "level", lambda name: f"{name.title()}: {LEVELS[name].title}", place=middle)
     formats = [name for name, format in FORMATS.items() if level in format.levels]
     format = choose("Format", formats, "format", place=right)
     whose = (engine, str(engine.url), queries.stamp(engine), protocol)
     try:
         show_file(whose, level, format)
-        st.subheader("First rows")
+        st.header("First rows")
         st.dataframe(preview(*whose, level), hide_index=True)
     except NothingToExport as error:
         st.info(plain(str(error)))
         return
-    st.subheader("What the columns mean")
+    st.header("What the columns mean")
     meanings = data_dictionary(level)
     meanings["in_key"] = meanings["in_key"].map({True: "yes", False: ""})
-    show_dictionary(meanings.rename(columns={"column": "Column", "in_key": "In the key", "meaning": "Meaning"}))
+    meanings = meanings.rename(columns={"column": "Column", "in_key": "In the key", "meaning": "Meaning"})
+    tables.show(meanings, "What the columns mean", cards=True)
     st.caption(plain(f"{LICENCE} Cite as: {CITATION}"))
     with st.expander("BibTeX"):
-        st.code(BIBTEX, language="bibtex")
+        st.code(BIBTEX, language=None)
 
 
 def show_file(whose: tuple, level: str, format: str) -> None:
@@ -99,7 +102,7 @@ def show_file(whose: tuple, level: str, format: str) -> None:
     if format in READERS:
         data = file_name(protocol, level, "parquet")
         st.write("Read it, or make the same file without a browser:")
-        st.code(f"import pandas as pd\n\nframe = {READERS[format].format(name=name, data=data)}", language="python")
+        st.code(f"import pandas as pd\n\nframe = {READERS[format].format(name=name, data=data)}", language=None)
     command = f"fuseboard export --protocol {protocol} --level {level} --format {format} --out {name}"
     st.code(f"{command}\nfuseboard verify {name}", language=None, wrap_lines=True)
 
@@ -121,11 +124,6 @@ def show_buttons(file: Exported, format: str) -> None:
         st.download_button(label, path.read_bytes(), path.name, mime, type=kind, on_click="ignore")
     st.write("SHA-256 of the file:")
     st.code(file.sha256, language=None, wrap_lines=True)
-
-
-def show_dictionary(table: pd.DataFrame) -> None:
-    """As a table that wraps: whole sentences do not fit into cells of a grid."""
-    st.table(table.map(plain).set_index("Column"))
 
 
 def size_text(size: int) -> str:

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 import streamlit as st
 import yaml
 
-from leaderboard import queries
+from leaderboard import queries, tables
 from leaderboard.charts import curves_chart, run_name, seeds_chart, streams_graph
 from leaderboard.figures import interval_text, metric_title
-from leaderboard.session import bundle_roots, choose, open_store, plain
+from leaderboard.session import bundle_roots, choose, choose_protocol, open_store, plain, show_chart
 from protocols.spec import ProtocolSpec
 from zoo import Method
 from zoo.spec import entries
@@ -37,7 +37,7 @@ def main() -> None:
     newest = queries.newest_manifest(engine, name)
     card = queries.card_of(newest) if newest else entries()[name].card
     if card is None:
-        st.header(plain(name))
+        st.title(plain(name))
         st.warning(f"This version of the zoo has no method {plain(ran[name])}; its results stay.")
     else:
         show_card(card)
@@ -49,16 +49,16 @@ def main() -> None:
         st.info("This method was not run yet. Run it, bring its results in, and reload this page:")
         st.code(f"fuseboard run {name} --protocol synthetic@1\nfuseboard ingest", language=None)
         return
-    spec = specs[choose("Protocol", list(specs), "protocol", place=beside)]
+    spec = choose_protocol(specs, place=beside)
     runs = queries.runs_of(engine, name, spec.key)
-    st.subheader(f"Results under {plain(spec.key)}")
+    st.header(f"Results under {plain(spec.key)}")
     show_results(engine, name, spec)
     show_curves(runs)
     show_runs(engine, name, spec, runs)
 
 
 def show_card(card: Method) -> None:
-    st.header(plain(card.title))
+    st.title(plain(card.title))
     st.write(plain(card.summary))
     facts = {
         "Paper": card.paper,
@@ -81,7 +81,7 @@ def show_streams(streams: list[dict[str, Any]] | None) -> None:
     """Draws who attends to whom, as the newest run recorded it."""
     if streams is None:
         return
-    st.subheader("Who attends to whom")
+    st.header("Who attends to whom")
     if not streams:
         st.write("Nobody: it has no attention.")
         return
@@ -107,10 +107,9 @@ def show_results(engine: sa.Engine, name: str, spec: ProtocolSpec) -> None:
     cells = cells.set_index("condition").loc[conditions].reset_index()
     texts = [interval_text(row, metric) for row in cells.to_dict("records")]
     left, right = st.columns([2, 3])
-    left.dataframe(
-        pd.DataFrame({"Condition": cells["condition"], metric_title(metric): texts, "n": cells["n"]}), hide_index=True
-    )
-    right.vega_lite_chart(seeds_chart(values, metric, conditions))
+    results = pd.DataFrame({"Condition": cells["condition"], metric_title(metric): texts, "n": cells["n"]})
+    tables.show(results, "Results", place=left)
+    show_chart(seeds_chart(values, metric, conditions), "Score of every run under each condition", right)
     st.caption("Mean and 95% t interval over n runs; each point is one run.")
 
 
@@ -122,16 +121,16 @@ def show_curves(runs: Sequence[dict[str, Any]]) -> None:
             curves[f"{run_name(run['split'], run['seed'])} ({run['run'][:6]})"] = curve
     if not curves:
         return
-    st.subheader("Learning curves")
+    st.header("Learning curves")
     columns = [c for c in next(iter(curves.values())).columns if c not in ("epoch", "seconds")]
     for place, column in zip(st.columns(len(columns)), columns, strict=True):
         with_it = {name: curve for name, curve in curves.items() if column in curve}
-        place.vega_lite_chart(curves_chart(with_it, column))
+        show_chart(curves_chart(with_it, column), f"{column} over epochs, a line a run", place)
     st.caption("One line for each run; point at a line to see which. Checkpoints are chosen on validation loss.")
 
 
 def show_runs(engine: sa.Engine, name: str, spec: ProtocolSpec, runs: Sequence[dict[str, Any]]) -> None:
-    st.subheader("Runs")
+    st.header("Runs")
     opened = queries.openings(engine, key=spec.key, method=name)
     times, by = (int(opened[c].sum()) for c in ("openings", "runs"))
     st.write(f"Test splits were opened {times} times by {by} runs of this method under this protocol.")
@@ -144,23 +143,21 @@ def show_runs(engine: sa.Engine, name: str, spec: ProtocolSpec, runs: Sequence[d
             "Status": run["status"] if run["run"] in current or run["status"] == "failed" else "set aside",
             "Reason": run["reason"] or "",
             "Epochs": run["manifest"].get("epochs"),
-            "Training": run["fit_seconds"],
+            "Training": f"{run['fit_seconds']:.1f} s" if run["fit_seconds"] is not None else None,
             "Parameters": run["parameters"],
-            "Peak memory": (run["peak_memory_bytes"] or float("nan")) / 2**20,
+            "Peak memory": f"{run['peak_memory_bytes'] / 2**20:,.0f} MiB" if run["peak_memory_bytes"] else None,
             "Device": (run["manifest"].get("hardware") or {}).get("device"),
             "Code": run["source"],
-            "Ended": run["created"],
+            "Ended (UTC)": run["created"][:16].replace("T", " "),
         }
         for run in runs
     ]
-    st.dataframe(
-        pd.DataFrame(table).style.format(
-            {"Training": "{:.1f} s", "Parameters": "{:,.0f}", "Peak memory": "{:,.0f} MiB"}, na_rep="–"
-        ),
-        hide_index=True,
-    )
-    st.subheader("Settings")
-    st.code(yaml.safe_dump(runs[0]["manifest"]["method"], sort_keys=False), language="yaml")
+    runs_table = pd.DataFrame(table)
+    if not runs_table["Reason"].any():
+        runs_table = runs_table.drop(columns="Reason")
+    tables.show(runs_table, "Runs", cards=True)
+    st.header("Settings")
+    st.code(yaml.safe_dump(runs[0]["manifest"]["method"], sort_keys=False), language=None)
     st.caption("As the newest run had them. Optimiser, epochs and batch size belong to the protocol, equal for all.")
 
 

@@ -8,17 +8,13 @@ from urllib.parse import quote
 import pandas as pd
 import streamlit as st
 
-from leaderboard import published
+from leaderboard import published, tables
 from leaderboard.published import Number
-from leaderboard.score_tables import height
 from leaderboard.session import choose, plain
 from leaderboard.site.paper_page import link
 from protocols.paper import STATES, Paper, Table
 from protocols.papers import keys, paper
 
-# Light enough for black text; the sign in the cell says the same.
-COLOURS = {"reproduced": "#CFE8F7", "not reproduced": "#FBDDC9", "inconclusive": "#EDEDED"}
-WIDE = 165  # pixels: a published number, ours with its interval, and the sign of the verdict
 SELECTION = {"validation": "on validation", "test": "on the part that is scored", "unknown": "not said"}
 
 
@@ -27,8 +23,8 @@ def main() -> None:
     order = sorted(every, key=lambda key: (not reported(every[key]), every[key].short))
     left, right = st.columns([3, 2])
     found = every[choose("Paper", order, "paper", lambda key: paper_label(every[key]), left)]
-    tables = {table.id: table for table in found.tables}
-    table = tables[choose("Table", list(tables), "table", lambda name: table_label(found, tables[name]), right)]
+    own = {table.id: table for table in found.tables}
+    table = own[choose("Table", list(own), "table", lambda name: table_label(found, own[name]), right)]
     show_paper(found)
     numbers = published.numbers(found.key, table)
     show_table(table, numbers)
@@ -39,9 +35,7 @@ def main() -> None:
         show_files(found, table, place)
     show_needed(found, table, numbers, place)
     with st.expander(f"Every number, who ran it and where it was read: {len(numbers)}"):
-        rows = published.every(numbers)
-        wide = {name: st.column_config.TextColumn(width="large") for name in ("Why", "Read at")}
-        st.dataframe(rows, hide_index=True, height=height(rows, 20), column_config=wide)
+        tables.show(published.every(numbers), "Every number", cards=True)
 
 
 def reported(found: Paper) -> list[str]:
@@ -58,7 +52,7 @@ def table_label(found: Paper, table: Table) -> str:
 
 
 def show_paper(found: Paper) -> None:
-    st.header(plain(found.title))
+    st.title(plain(found.title))
     where = ", ".join(str(part) for part in (found.venue, found.year) if part)
     st.markdown(plain(f"{', '.join(found.authors)}. {where}." if where else f"{', '.join(found.authors)}."))
     address = link(found)
@@ -73,7 +67,7 @@ def show_paper(found: Paper) -> None:
 
 
 def show_table(table: Table, numbers: Sequence[Number]) -> None:
-    st.subheader(plain(f"{table.printed}: {table.caption}"))
+    st.header(plain(f"{table.printed}: {table.caption}"))
     facts = {
         "Data": table.data,
         "Split": table.split,
@@ -83,9 +77,7 @@ def show_table(table: Table, numbers: Sequence[Number]) -> None:
     }
     st.markdown("\n".join(f"- **{term}**: {plain(text)}" for term, text in facts.items() if text))
     texts, verdicts = published.layout(table, numbers)
-    colours = verdicts.map(lambda verdict: f"background-color: {COLOURS[verdict]}; color: black" if verdict else "")
-    whole = {name: st.column_config.TextColumn(width=WIDE) for name in texts if texts[name].str.contains("→").any()}
-    st.dataframe(texts.style.apply(lambda _: colours, axis=None), height=height(texts, 24), column_config=whole)
+    tables.show(texts, table.printed, marks=verdicts.map(lambda verdict: (verdict or "").replace(" ", "-")))
     if any(number.ours for number in numbers):
         st.caption(
             "Laid out as in the paper: published → ours, mean ± half width of the 95% t interval (runs), the epoch "
@@ -98,18 +90,23 @@ def show_table(table: Table, numbers: Sequence[Number]) -> None:
 
 
 def show_verdicts(numbers: Sequence[Number]) -> None:
-    st.subheader("Does it hold?")
+    st.header("Does it hold?")
     judged = [number for number in numbers if number.ours]
     counts = Counter(number.verdict for number in judged)
     st.markdown("**" + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + "**")
-    lines = []
+    rows = []
     for number in judged:
-        cell = number.cell
-        test = f" Chosen on the test part, which leaks: {number.on_test}." if number.on_test else ""
-        said = f"published {number.printed}, ours {number.ours}. {number.why[0].upper()}{number.why[1:]}.{test}"
-        sign = published.SIGNS.get(number.verdict, "–")
-        lines.append(f"- {sign} **{plain(f'{cell.row.heading}, {cell.column.title}')}**: {plain(said)}")
-    st.markdown("\n".join(lines))
+        rows.append(
+            {
+                "Number": f"{number.cell.row.heading}, {number.cell.column.title}",
+                "Published": number.printed,
+                "Ours": number.ours,
+                "Verdict": f"{published.SIGNS.get(number.verdict, '')} {number.verdict}".strip(),
+                "Because": f"{number.why[0].upper()}{number.why[1:]}.",
+                "Epoch chosen on the test part, which leaks": number.on_test,
+            }
+        )
+    tables.show(pd.DataFrame(rows), "Verdicts", cards=True)
     st.caption(
         "Reproduced: the interval of our mean lies inside the published number ± tolerance; not reproduced: outside; "
         "inconclusive: it straddles an end. Rule and tolerance were fixed before the first run."
@@ -121,8 +118,8 @@ def show_claims(place: Path) -> None:
     told = published.claims(place)
     if told.empty:
         return
-    st.subheader("Do the paper's conclusions hold?")
-    st.dataframe(told, hide_index=True, height=height(told, 20))
+    st.header("Do the paper's conclusions hold?")
+    tables.show(told, "What the paper concludes", cards=True)
     st.caption(
         "Differences of our runs with one seed, the better number of the paper less the worse one, mean ± half width "
         "of the 95% t interval: ✓ above 0, ✗ below, ? not told apart. No correction is made for their number."
@@ -146,9 +143,9 @@ def show_needed(found: Paper, table: Table, numbers: Sequence[Number], place: Pa
     rows = published.needed(numbers)
     if not rows:
         return
-    st.subheader("The other numbers: what they would need" if place else "Not recomputed yet: what it would need")
+    st.header("The other numbers: what they would need" if place else "Not recomputed yet: what it would need")
     told = pd.DataFrame(rows, columns=["What", "Numbers", "How, or why not"])
-    st.table(told.astype(str).map(plain).set_index("What"))
+    tables.show(told, "What numbers would need", cards=True)
     if place is None and any(number.cell.state in ("now", "data") for number in numbers):
         st.code(f"fuseboard reproduce {found.key} --table {table.id}", language=None, wrap_lines=True)
 

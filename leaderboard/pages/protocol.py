@@ -7,9 +7,9 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from leaderboard import protocol_card, queries
+from leaderboard import protocol_card, queries, tables
 from leaderboard.score_tables import height
-from leaderboard.session import bundle_roots, choose, open_store, plain
+from leaderboard.session import bundle_roots, choose, choose_protocol, open_store, plain
 from leaderboard.site.render import web_address
 from protocols.spec import ProtocolSpec, committed
 
@@ -22,11 +22,9 @@ def main() -> None:
     ran = queries.protocols(engine)
     specs = ran | {key: spec for key, spec in committed().items() if key not in ran}
     left, _ = st.columns([2, 1])
-    key = choose(
-        "Protocol", list(specs), "protocol", lambda key: key if key in ran else f"{key} (not on the board)", left
-    )
-    spec = specs[key]
-    st.header(plain(spec.title))
+    spec = choose_protocol(specs, left, lambda key: "" if key in ran else " (not on the board)")
+    key = spec.key
+    st.title(plain(spec.title))
     st.write(plain(spec.description))
     if key in ran:
         st.markdown(f"Its board: [Ranking](./?protocol={quote(key)}) · [Compare](compare?protocol={quote(key)})")
@@ -49,11 +47,11 @@ def show_card(spec: ProtocolSpec) -> None:
 
 
 def show_conditions(spec: ProtocolSpec) -> None:
-    st.subheader("Conditions")
+    st.header("Conditions")
     table = protocol_card.conditions(spec)
     if not table["Role"].any() or len(table) == 1:
         table = table.drop(columns="Role")
-    st.dataframe(table, hide_index=True, height=height(table, 20))
+    tables.show(table, "Conditions", cards=True)
     st.caption(
         "What is done to the test inputs; the ranking opens on the primary condition. Every method and seed meets the "
         "same draws. In training: whether examples of the training part meet it, too."
@@ -61,12 +59,12 @@ def show_conditions(spec: ProtocolSpec) -> None:
 
 
 def show_parts(engine: sa.Engine, spec: ProtocolSpec, ran: bool) -> None:
-    st.subheader("Parts of the data")
+    st.header("Parts of the data")
     table = protocol_card.counts(spec)
     if table is None:
         st.info("The lists of this split come with the data, so how long they are is not known here.")
     else:
-        st.dataframe(table)
+        tables.show(table, "Parts of the data")
         told = "Examples by the id lists of the split" if len(table.columns) == 1 else "Examples and their classes"
         each = "Fold k is the test part of run k, the next one its validation part." if spec.folds else ""
         st.caption(f"{told}: {plain(spec.split)}. {each}")
@@ -75,7 +73,7 @@ def show_parts(engine: sa.Engine, spec: ProtocolSpec, ran: bool) -> None:
     if ran and (table is None or len(table.columns) == 1):
         found = tested(engine, str(engine.url), queries.stamp(engine), spec)
         if found is not None:
-            st.dataframe(found)
+            tables.show(found, "What was scored")
             st.caption("What was scored, by the stored predictions of one run a part; the data are not needed for it.")
 
 
@@ -85,7 +83,7 @@ def tested(_engine: sa.Engine, address: str, stamp: tuple, _spec: ProtocolSpec) 
 
 
 def show_leaks(spec: ProtocolSpec) -> None:
-    st.subheader("Known leaks and traps")
+    st.header("Known leaks and traps")
     for line in protocol_card.leaks(spec):
         st.warning(plain(line))
     about = protocol_card.card(spec)
@@ -94,7 +92,7 @@ def show_leaks(spec: ProtocolSpec) -> None:
 
 
 def show_ledger(engine: sa.Engine, spec: ProtocolSpec) -> None:
-    st.subheader("Ledger: who opened the test part")
+    st.header("Ledger: who opened the test part")
     counts = queries.openings(engine, key=spec.key)
     if counts.empty:
         st.info("Nobody opened it yet, as far as this store knows.")
@@ -102,9 +100,9 @@ def show_ledger(engine: sa.Engine, spec: ProtocolSpec) -> None:
     st.write(f"{counts['openings'].sum():,} openings by {counts['runs'].sum():,} runs of {len(counts)} methods.")
     table = counts.rename(columns={"method": "Method", "openings": "Openings", "runs": "Runs"})
     table = table.drop(columns="protocol").sort_values("Openings", ascending=False, kind="stable")
-    table["Openings a run"] = table["Openings"] / table["Runs"]
+    table["Openings a run"] = (table["Openings"] / table["Runs"]).map("{:.1f}".format)
     left, right = st.columns([2, 3], gap="large")
-    left.dataframe(table.style.format({"Openings a run": "{:.1f}"}), hide_index=True, height=height(table, 12))
+    tables.show(table, "Openings by method", place=left)
     left.caption("Openings of the test part by method.")
     with right:
         method = choose("Openings of", [EVERY, *sorted(counts["method"])], "opened_by")

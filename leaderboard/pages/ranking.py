@@ -7,29 +7,28 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from leaderboard import published, queries
-from leaderboard.charts import ranking_chart
-from leaderboard.figures import decimals, interval_text, metric_title, ranks_text
+from leaderboard import published, queries, ranking_table, tables
+from leaderboard.contents import SAYS
+from leaderboard.figures import decimals, interval_text, metric_title
 from leaderboard.remembered import remembered
-from leaderboard.score_tables import height
 from leaderboard.separation import ALPHA, POWER, Detectable, detectable, tie_groups
-from leaderboard.session import choose, choose_several, open_store, plain, require_protocols
+from leaderboard.session import choose, choose_protocol, choose_several, open_store, plain, require_protocols
 from protocols.metrics import metric as metric_card
 from protocols.spec import ProtocolSpec
-from protocols.tasks import TASKS
 
 FILTERS = {"Fusion stage": "stage", "Attention": "attention", "Modalities": "modalities"}  # -> column and address
-VERIFIED, PUBLISHED = "✓ verified", "“ published"
+PUBLISHED = "“ published"
 ranking = remembered(queries.ranking)
 
 
 def main() -> None:
     engine = open_store()
     specs = require_protocols(engine)
+    st.write(SAYS)
     title = st.container()
-    left, middle, right = st.columns([2, 1, 1])
-    spec = specs[choose("Protocol", list(specs), "protocol", place=left)]
-    title.header(plain(spec.title))
+    left, middle, right, last = st.columns([4, 2, 3, 2])
+    spec = choose_protocol(specs, place=left)
+    title.title(plain(spec.title))
     title.caption(plain(spec.description))
     metrics, conditions = (remembered(f)(engine, spec) for f in (queries.metrics, queries.conditions))
     if not metrics:
@@ -37,6 +36,7 @@ def main() -> None:
         return
     metric = choose("Metric", metrics, "metric", metric_title, place=middle)
     condition = choose("Condition", conditions, "condition", place=right)
+    by = choose("Sort by", list(ranking_table.SORTS), "sort", str.capitalize, place=last)
     board = ranking(engine, spec, metric, condition)
     if board.table.empty:
         st.info(f"No run has {plain(metric_title(metric))} under this condition. Choose another one above.")
@@ -46,7 +46,7 @@ def main() -> None:
     if rows.empty:
         st.info("No method is of this kind. Take a filter away.")
     else:
-        show_board(board, rows, spec, metric)
+        show_board(board, rows, spec, metric, by)
         show_detectable(remembered(separable)(engine, spec, metric, condition), spec, metric)
         if len(conditions) > 1:
             show_conditions(remembered(under_each)(engine, spec, metric), rows, metric, conditions)
@@ -66,43 +66,10 @@ def filtered(table: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def badge(row: dict, spec: ProtocolSpec) -> str:
-    wanted = len(spec.runs())
-    return f"{wanted - row['missing']} of {wanted} runs" if row["missing"] else VERIFIED
-
-
-def show_board(board: queries.Ranking, shown: pd.DataFrame, spec: ProtocolSpec, metric: str) -> None:
+def show_board(board: queries.Ranking, shown: pd.DataFrame, spec: ProtocolSpec, metric: str, by: str) -> None:
     if len(shown) < len(board.table):
         st.caption(f"Shown: {len(shown)} of {len(board.table)} methods.")
-    st.vega_lite_chart(ranking_chart(shown, metric, board.majority, TASKS[spec.task].trivial_title))
-    rows = shown.to_dict("records")
-    score = metric_title(metric)
-    table = pd.DataFrame(
-        {
-            "Rank": shown["best"],
-            "Method": [f"method?{urlencode({'method': row['method'], 'protocol': spec.key})}" for row in rows],
-            score: shown["mean"],
-            "n": shown["n"],
-            "Tie group": shown["group"],
-            "Badge": [badge(row, spec) for row in rows],
-            "Kind": shown["unimodal"].map({True: "unimodal", False: "fusion"}),
-            "Parameters": shown["parameters"],
-            "Training": shown["fit_seconds"],
-            "Failed runs": shown["failed"],
-        }
-    )
-    if not table["Failed runs"].any():
-        table = table.drop(columns="Failed runs")
-    # Styled, not formatted: the header still sorts by the number.
-    ranks, scores = [ranks_text(row) for row in rows], [interval_text(row, metric) for row in rows]
-    whole = {"Parameters": "{:,.0f}", "Training": "{:.1f} s", "Tie group": "{:.0f}"}
-    styled = table.style.format(whole, na_rep="–")
-    for place, (rank, text) in enumerate(zip(ranks, scores, strict=True)):
-        styled = styled.format(lambda _, text=rank: text, subset=pd.IndexSlice[[place], ["Rank"]])
-        styled = styled.format(lambda _, text=text: text, subset=pd.IndexSlice[[place], [score]])
-    method = st.column_config.LinkColumn("Method", display_text=r"method=([^&]*)")
-    small = {name: st.column_config.Column(width="small") for name in ("Rank", "Tie group")}
-    st.dataframe(styled, hide_index=True, column_config={"Method": method} | small, height=38 + 35 * len(table))
+    st.html(ranking_table.of_board(board, shown, spec, metric, by))
     show_legend(spec)
     if board.set_aside:
         st.warning(
@@ -121,9 +88,10 @@ def show_legend(spec: ProtocolSpec) -> None:
         "better. Training: mean wall time of a run. Checkpoints are chosen on validation, never on test."
     )
     st.caption(
-        f"{VERIFIED}: all {len(spec.runs())} runs that the protocol asks for are there, run with one code and one "
-        "setting, and their records had the checksums of their manifests when they were read in. Otherwise the badge "
-        f"says how many are there. {PUBLISHED}: a number from a paper, not ours; it never ranks, and stands below."
+        f"{ranking_table.VERIFIED}: all {len(spec.runs())} runs that the protocol asks for are there, run with one "
+        "code and one setting, and their records had the checksums of their manifests when they were read in. "
+        f"Otherwise it says how many are there. {PUBLISHED}: a number from a paper, not ours; it never ranks, and "
+        "stands below."
     )
     st.markdown(f"[What this protocol is](protocol?protocol={address}) · [Compare methods](compare?protocol={address})")
 
@@ -161,12 +129,12 @@ def points_text(value: float, metric: str) -> str:
 
 
 def show_conditions(cells: pd.DataFrame, shown: pd.DataFrame, metric: str, conditions: list[str]) -> None:
-    st.subheader("Every condition")
+    st.header("Every condition")
     cells = cells.assign(text=[interval_text(row, metric) for row in cells.to_dict("records")])
     table = cells.pivot(index="method", columns="condition", values="text")
     table = table.reindex(index=shown["method"], columns=conditions).fillna("–")
     table.index.name = "Method"
-    st.dataframe(table)
+    tables.show(table, "Every condition")
     st.caption(f"{metric_title(metric)}, mean ± half width of the 95% t interval.")
 
 
@@ -177,8 +145,8 @@ def show_published(spec: ProtocolSpec, metric: str) -> None:
         return
     with st.expander(f"Published numbers on these data, which do not rank: {len(rows)}"):
         table = pd.DataFrame(rows)
-        address = st.column_config.LinkColumn("Paper", display_text=r"paper=([^&]*)")
-        st.dataframe(table, hide_index=True, height=height(table, 14), column_config={"Paper": address})
+        links = {"Paper": list(table.pop("address"))}
+        tables.show(table, "Published numbers", cards=True, links=links)
         st.caption(
             f"{PUBLISHED}: as printed, by the paper's own rule for the epoch and its own settings, so not comparable "
             "with the ranking. The verdict says whether re-running the paper's recipe gives its number again."
@@ -189,7 +157,8 @@ def show_published(spec: ProtocolSpec, metric: str) -> None:
 def published_rows(protocol: str, metric: str) -> Sequence[dict[str, str]]:
     return [
         {
-            "Paper": f"paper?{urlencode({'paper': paper.key, 'table': table.id})}",
+            "Paper": paper.key,
+            "address": f"paper?{urlencode({'paper': paper.key, 'table': table.id})}",
             "Table": table.printed,
             "Row": number.cell.row.heading,
             "Column": published.column_title(number.cell.column),
@@ -207,11 +176,7 @@ def published_rows(protocol: str, metric: str) -> Sequence[dict[str, str]]:
 def show_absent(board: queries.Ranking) -> None:
     if len(board.absent):
         with st.expander(f"Why not listed: {len(board.absent)} methods", expanded=board.table.empty):
-            st.dataframe(
-                board.absent.rename(columns={"method": "Method", "reason": "Why"}),
-                hide_index=True,
-                column_config={"Why": st.column_config.TextColumn(width="large")},
-            )
+            tables.show(board.absent.rename(columns={"method": "Method", "reason": "Why"}), "Not listed", cards=True)
 
 
 main()

@@ -6,13 +6,13 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from leaderboard import queries
+from leaderboard import queries, tables
 from leaderboard import review as found
 from leaderboard.forest_chart import DIFFERENCE, forest_chart, overview_rows, rows
 from leaderboard.rank_chart import rank_chart
 from leaderboard.remembered import remembered
 from leaderboard.review_document import FOREST, slip_text
-from leaderboard.session import choose, open_store, plain
+from leaderboard.session import choose, choose_protocol, open_store, plain, show_chart
 from protocols.review import AXES, Node, Review, Table, review
 from protocols.spec import ProtocolSpec
 
@@ -31,7 +31,7 @@ PARTS = {
 def main() -> None:
     engine = open_store()
     told = review()
-    st.header("The review, recomputed")
+    st.title("The review, recomputed")
     st.caption(plain(f"{', '.join(told.authors)}: {told.title}."))
     ran = remembered(found.runs_of_entries)(engine)
     show_coverage(told, ran)
@@ -52,26 +52,26 @@ def main() -> None:
 
 def show_coverage(told: Review, ran: found.Ran) -> None:
     with st.expander("What is covered", expanded=False):
-        st.table(pd.DataFrame(found.coverage(told, ran), columns=["What", "How many"]).set_index("What"))
+        tables.show(pd.DataFrame(found.coverage(told, ran), columns=["What", "How many"]), "What is covered")
 
 
 def show_answers(engine: sa.Engine, told: Review) -> None:
     answers = remembered(found.answers)(engine, told)
-    st.subheader("Every question, pooled over data sets")
+    st.header("Every question, pooled over data sets")
     pooled = overview_rows(answers)
     if pooled:
-        st.vega_lite_chart(forest_chart(pooled, DIFFERENCE))
+        show_chart(forest_chart(pooled, DIFFERENCE), "Pooled difference of every question with its interval")
         st.caption(plain(FOREST) + " n counts data sets. An interval that reaches the edge goes on.")
     else:
         st.info("No question can be pooled yet: each takes runs under two protocols. Run more methods:")
         st.code(f"fuseboard run all --protocol {told.asked.protocols[0]}", language=None)
-    grid(found.answers_table(answers))
-    st.subheader("One question")
+    tables.show(found.answers_table(answers), "Answers", cards=True)
+    st.header("One question")
     by_key = {answer.question.key: answer for answer in answers}
     answer = by_key[choose("Question", list(by_key), "question", lambda key: by_key[key].question.asks)]
     drawn = rows(answer)
     if drawn:
-        st.vega_lite_chart(forest_chart(drawn, DIFFERENCE))
+        show_chart(forest_chart(drawn, DIFFERENCE), "Difference under each protocol, and pooled")
         st.caption("n counts runs that share seed or fold; of the pooled effect, data sets.")
     st.markdown(f"**{plain(answer.says)}**")
     if answer.pooled:
@@ -79,20 +79,20 @@ def show_answers(engine: sa.Engine, told: Review) -> None:
             f"{answer.pooled.n} protocols; τ {100 * answer.pooled.tau2**0.5:.1f} points, I² {answer.pooled.i2:.0%}, "
             f"p of Q {found.p_text(answer.pooled.q_p)}, p of the pooled difference {found.p_text(answer.p)} after Holm."
         )
-    grid(found.effects_table([answer]).drop(columns="Question"))
+    tables.show(found.effects_table([answer]).drop(columns="Question"), "Effects of one question", cards=True)
     show_ranks(engine, told)
 
 
 def show_ranks(engine: sa.Engine, told: Review) -> None:
-    st.subheader("Ranks over data sets")
+    st.header("Ranks over data sets")
     ranks = remembered(found.ranked)(engine, told)
     if ranks.found:
-        st.vega_lite_chart(rank_chart(ranks.found))
+        show_chart(rank_chart(ranks.found), "Mean rank of every entry")
         st.caption("The line on top is the critical difference. An upright bar joins entries that are not told apart.")
     st.markdown(plain(found.ranks_text(ranks)))
     if ranks.found:
         with st.expander("The same as a table"):
-            grid(found.ranks_table(ranks))
+            tables.show(found.ranks_table(ranks), "Mean ranks")
 
 
 def show_map(told: Review, ran: found.Ran) -> None:
@@ -104,7 +104,7 @@ def show_map(told: Review, ran: found.Ran) -> None:
     with right:
         show_node(told, nodes[choose("Kind", list(nodes), "kind", lambda key: nodes[key].title)], ran)
     with st.expander("All kinds as a table"):
-        grid(found.taxonomy(told, ran, axis))
+        tables.show(found.taxonomy(told, ran, axis), "Kinds", cards=True)
 
 
 def map_graph(told: Review, axis: str, ran: found.Ran) -> str:
@@ -148,20 +148,20 @@ def link(entry: str) -> str:
 
 
 def show_table(engine: sa.Engine, told: Review, table: Table) -> None:
-    st.subheader(plain(f"Table {table.id}: {table.title}"))
-    grid(found.printed(table))
+    st.header(plain(f"Table {table.id}: {table.title}"))
+    tables.show(found.printed(table), "The table as printed", cards=True)
     show_slips_of(table)
-    st.subheader("Recomputed")
+    st.header("Recomputed")
     specs = {key: spec for key, spec in queries.protocols(engine).items() if not spec.leaks}
     if not specs:
         st.info("No results yet. Run a method, bring its results in, and reload this page:")
         st.code("fuseboard run all --protocol synthetic@1\nfuseboard ingest", language=None)
     elif table.id == "3":
-        grid(found.architectures(engine, table))
+        tables.show(found.architectures(engine, table), "Architectures, measured", cards=True)
         st.caption("Score under each protocol's primary metric and condition, mean ± half width of the 95% t interval.")
     elif table.id == "2":
-        spec = specs[choose("Protocol", list(specs), "protocol")]
-        grid(found.claims_checked(engine, spec, table))
+        spec = choose_protocol(specs)
+        tables.show(found.claims_checked(engine, spec, table), "Claims, measured", cards=True)
         st.caption("What the table claims of one kind, measured for all three, whose encoders and budget are the same.")
     else:
         show_measures(engine, told, specs)
@@ -175,11 +175,11 @@ def show_slips_of(table: Table) -> None:
 
 def show_measures(engine: sa.Engine, told: Review, specs: dict[str, ProtocolSpec]) -> None:
     measured = {key: remembered(found.measures)(engine, spec) for key, spec in specs.items()}
-    grid(found.table4(told, measured))
+    tables.show(found.table4(told, measured), "Data sets and metrics, measured", cards=True)
     st.caption("How sure it is that a study stands behind its row is in brackets.")
-    st.subheader("What every method's modality and saliency metrics are")
-    key = choose("Protocol", list(specs), "protocol")
-    grid(measured[key])
+    st.header("What every method's modality and saliency metrics are")
+    key = choose_protocol(specs).key
+    tables.show(measured[key], "Modality and saliency metrics")
     if not found.any_measured(measured[key]):
         st.info("No run of this protocol was evaluated yet. Evaluate a method that was run, and reload this page:")
         st.code(f"fuseboard evaluate <method> --protocol {key}", language=None)
@@ -188,11 +188,11 @@ def show_measures(engine: sa.Engine, told: Review, specs: dict[str, ProtocolSpec
 
 def show_studies(told: Review, ran: found.Ran) -> None:
     table = found.study_paths(told, ran)
-    grid(table)
+    tables.show(table, "Studies", cards=True)
     st.caption("From a study to its entry in the zoo, its published numbers, our runs, and verdicts on those numbers.")
     by_key = told.by_key
     study = by_key[choose("Study", list(by_key), "study", lambda key: by_key[key].short)]
-    st.subheader(plain(study.title))
+    st.header(plain(study.title))
     facts = {
         "By": f"{', '.join(study.authors)}, {study.venue} {study.year}",
         "Architecture": study.architecture,
@@ -216,10 +216,10 @@ def show_reports() -> None:
         st.info("No report is published yet. Make one:")
         st.code("fuseboard reproduce mmmuba2018 --table 1", language=None)
         return
-    grid(found.reports_table(places))
+    tables.show(found.reports_table(places), "Reports", cards=True)
     name = choose("Report", list(places), "report")
-    st.subheader(plain(name))
-    grid(found.report_cells(places[name]))
+    st.header(plain(name))
+    tables.show(found.report_cells(places[name]), "Cells of the report", cards=True)
     st.caption(
         "Mean ± half width of the 95% t interval (runs), in the unit of the paper's table. The verdict is that of the "
         "epoch chosen on validation; choosing it on the test part needs the test labels and only explains a distance."
@@ -232,13 +232,8 @@ def show_reports() -> None:
 
 
 def show_slips(told: Review) -> None:
-    grid(found.slips_table(told))
+    tables.show(found.slips_table(told), "Slips", cards=True)
     st.caption("Certain: seen at its source. Likely: inferred. Open: could not be settled.")
-
-
-def grid(table: pd.DataFrame) -> None:
-    """A table whose texts wrap: they are sentences, not numbers."""
-    st.table(table.astype(str).map(plain).set_index(table.columns[0]))
 
 
 main()

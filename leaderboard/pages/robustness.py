@@ -6,12 +6,22 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from leaderboard import contributions, queries, robustness
-from leaderboard.figures import interval_text, metric_title
+from leaderboard import contributions, queries, robustness, tables
+from leaderboard.contents import says
+from leaderboard.figures import axis_title, interval_text, metric_title
 from leaderboard.interval_charts import dots, looks, points
 from leaderboard.remembered import remembered
-from leaderboard.score_tables import DASH, height, reasons_table, scores_table
-from leaderboard.session import choose, choose_several, open_store, plain, require_evaluation, require_protocols
+from leaderboard.score_tables import reasons_table, scores_table
+from leaderboard.session import (
+    choose,
+    choose_protocol,
+    choose_several,
+    open_store,
+    plain,
+    require_evaluation,
+    require_protocols,
+    show_chart,
+)
 from leaderboard.sweep_charts import (
     MOVED,
     Style,
@@ -22,6 +32,7 @@ from leaderboard.sweep_charts import (
     sweep_chart,
     sweep_title,
 )
+from leaderboard.tables import DASH
 from protocols.spec import ProtocolSpec
 from protocols.suite import Suite
 
@@ -40,9 +51,9 @@ def main() -> None:
     specs = require_protocols(engine)
     title = st.container()
     left, right = st.columns([2, 1])
-    spec = specs[choose("Protocol", list(specs), "protocol", place=left)]
-    title.header("Robustness")
-    title.caption(plain(f"{spec.title}. How far the score falls when the input is not what it was in training."))
+    spec = choose_protocol(specs, place=left)
+    title.title("Robustness")
+    title.caption(plain(f"{spec.title}. {says('robustness')}"))
     suite, measured = require_evaluation(engine, spec)
     metric = choose("Metric", spec.metrics, "metric", metric_title, place=right)
     ranked, alone = remembered(contributions.methods)(engine, spec)
@@ -77,7 +88,7 @@ def default_methods(options: Sequence[str], alone: Sequence[str]) -> list[str]:
 
 
 def show_curves(cells: pd.DataFrame, suite: Suite, metric: str, sweeps: Sequence[str], style: Style) -> None:
-    st.subheader("With the severity of a corruption")
+    st.header("With the severity of a corruption")
     if not sweeps:
         st.info("Choose one corruption at least.")
         return
@@ -87,7 +98,7 @@ def show_curves(cells: pd.DataFrame, suite: Suite, metric: str, sweeps: Sequence
         for place, name in zip(st.columns(2, gap="large"), sweeps[start : start + 2], strict=False):
             with place:
                 st.markdown(f"**{plain(sweep_title(name))}**")
-                st.vega_lite_chart(sweep_chart(cells, suite.sweep(name), metric, style, domain))
+                show_chart(sweep_chart(cells, suite.sweep(name), metric, style, domain), f"Scores under {name}")
     st.caption(
         "Mean over runs with the band of the 95% t interval; dashed lines are unimodal baselines. All methods meet the "
         "same draws of noise. Where clean input has no place on a scale, it stands one step left of the mildest "
@@ -103,14 +114,12 @@ def show_scores(cells: pd.DataFrame, metric: str, sweeps: Sequence[str], chosen:
         for row in cells.to_dict("records")
     }
     rows = [
-        {"Corruption": sweep_title(sweep), "Method": method}
+        {"Method": method, "Corruption": sweep_title(sweep)}
         | {metric_title(name): texts.get((sweep, method, name), DASH) for name in robustness.SCORES}
         for sweep in sweeps
         for method in chosen
     ]
-    table = pd.DataFrame(rows)
-    names = st.column_config.TextColumn(width=180)  # all but the longest, whole
-    st.dataframe(table, hide_index=True, height=height(table, 18), column_config={"Method": names})
+    tables.show(pd.DataFrame(rows), "Scores of the chosen corruptions")
     st.caption(plain(" ".join(f"{metric_title(name)}: {said}." for name, said in MEANING.items())))
     st.caption(
         plain(
@@ -126,18 +135,19 @@ def show_absence(cells: pd.DataFrame, suite: Suite, metric: str, chosen: Sequenc
     conflict = [name for name in single if name.endswith("/conflict")]
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Without a modality")
+        st.header("Without a modality")
         show_conditions(cells, metric, missing, chosen)
         st.caption("An absent modality is its training mean, as in the protocol's own conditions.")
     with right:
         if rates := [name for name in suite.sweeps if name == "all/missing"]:
-            st.subheader("With modalities missing at random")
+            st.header("With modalities missing at random")
             conditions = suite.sweep(rates[0])
             domain = domain_of(cells[cells["condition"].isin(["clean", *(c.text for c in conditions)])])
-            st.vega_lite_chart(sweep_chart(cells, conditions, metric, style, domain))
+            chart = sweep_chart(cells, conditions, metric, style, domain)
+            show_chart(chart, "Scores with modalities missing at random")
             st.caption("Each modality of each sample is absent at this rate; one always stays.")
     if conflict:
-        st.subheader("With a modality that contradicts")
+        st.header("With a modality that contradicts")
         show_conditions(cells, metric, conflict, chosen)
         st.caption(
             "One stream comes from an example of another class, the label stays. A method that ignores the stream "
@@ -149,7 +159,8 @@ def show_conditions(cells: pd.DataFrame, metric: str, conditions: Sequence[str],
     """Scores under single conditions, below those on clean input."""
     here = cells[cells["condition"].isin(["clean", *conditions])]
     rows = points(here, row="condition", group="method")
-    st.vega_lite_chart(dots(rows, metric, metric_title(metric), ["clean", *conditions], list(chosen)))
+    chart = dots(rows, metric, axis_title(metric), ["clean", *conditions], list(chosen))
+    show_chart(chart, "Scores under each condition, a row a condition")
 
 
 def show_moved(cells: pd.DataFrame, suite: Suite, metric: str, style: Style) -> None:
@@ -158,7 +169,7 @@ def show_moved(cells: pd.DataFrame, suite: Suite, metric: str, style: Style) -> 
     modalities = list(dict.fromkeys(name.partition("/")[0] for name in moved))
     if not modalities:
         return
-    st.subheader("With a modality that comes at the wrong time")
+    st.header("With a modality that comes at the wrong time")
     texts = [condition.text for name in moved for condition in suite.sweep(name)]
     domain = domain_of(cells[cells["condition"].isin(["clean", *texts])])
     for place, modality in zip(st.columns(max(2, len(modalities)), gap="large"), modalities, strict=False):
@@ -171,15 +182,16 @@ def show_moved(cells: pd.DataFrame, suite: Suite, metric: str, style: Style) -> 
                     places |= {c.text: sign * c.severity for c in suite.sweep(name)}
                     unit = suite.sweep(name)[0].unit
             marks = {at: "clean" if at == 0 else f"{at:+g}" for at in sorted(places.values())}
-            st.vega_lite_chart(
-                drawn(cells, places, metric, f"{modality} later than the others ({unit})", style, marks, domain)
+            title = f"{modality} later than the others ({unit})"
+            show_chart(
+                drawn(cells, places, metric, title, style, marks, domain), f"Scores with {modality} at the wrong time"
             )
     if any(name.endswith("/advance") for name in moved):
         st.caption("Left of clean the stream comes earlier than the others, right of it later.")
 
 
 def show_every_sweep(found: pd.DataFrame, suite: Suite, metric: str, chosen: Sequence[str]) -> None:
-    st.subheader("Every sweep")
+    st.header("Every sweep")
     score = choose("Score", robustness.SCORES, "score", metric_title)
     own = found[found["metric"] == f"{score}/{metric}"]
     cells = queries.cells(robustness.with_mean(own, suite))
@@ -189,8 +201,7 @@ def show_every_sweep(found: pd.DataFrame, suite: Suite, metric: str, chosen: Seq
         for sweep in ("mean", *suite.sweeps)
         for method in chosen
     ]
-    table = scores_table(said, chosen).rename_axis("Sweep").reset_index()
-    st.dataframe(table, hide_index=True, height=height(table, 20))
+    tables.show(scores_table(said, chosen).rename_axis("Sweep"), "Every sweep")
     st.caption(plain(f"{metric_title(score)}: {MEANING[score]}. Mean ± half width of the 95% t interval over runs."))
 
 
@@ -198,7 +209,7 @@ def show_undefined(why: pd.DataFrame) -> None:
     table = reasons_table(why)
     if len(table):
         with st.expander(f"Scores without a value, and why: {len(table)}"):
-            st.dataframe(table, hide_index=True)
+            tables.show(table, "Scores without a value", cards=True)
 
 
 main()

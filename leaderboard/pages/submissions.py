@@ -6,8 +6,9 @@ import pandas as pd
 import sqlalchemy as sa
 import streamlit as st
 
-from leaderboard import audit, moderation, submissions
+from leaderboard import audit, moderation, submissions, tables
 from leaderboard.access import AccessError, Actor
+from leaderboard.contents import says
 from leaderboard.estimate import duration
 from leaderboard.session import choose, open_store, plain
 from leaderboard.submissions import KIND, Submission, SubmissionError
@@ -18,20 +19,21 @@ REFRESH = 5  # seconds between two looks at one that is under way
 
 def main() -> None:
     engine = open_store()
-    st.header("Submissions")
+    st.title("Submissions")
+    st.caption(says("submissions"))
     found = submissions.every(engine)
     if not found:
         st.info("No submission yet. Hand one in on the page Submit, or begin with:")
         st.code("fuseboard new my_fusion --from mbt", language=None)
         return
-    st.dataframe(table(found), hide_index=True)
+    tables.show(table(found), "Submissions", cards=True)
     names = {made.submission: made.name for made in found}
     chosen = choose("Submission", list(names), "submission", lambda one: f"{one}, {names.get(one, '')}")
     made = submissions.get(engine, chosen)
     st.fragment(show, run_every=None if made.state in submissions.ENDED else REFRESH)(engine, chosen)
-    st.subheader("Spec")
-    st.code(submissions.text_of(engine, chosen), language="yaml")
-    st.subheader("Maintainers")
+    st.header("Spec")
+    st.code(submissions.text_of(engine, chosen), language=None)
+    st.header("Maintainers")
     actor = visitor(engine)
     if actor is None or not actor.maintains:
         st.write("Approving, refusing, hiding and running again are for maintainers.")
@@ -57,16 +59,14 @@ def table(found: list[Submission]) -> pd.DataFrame:
 def show(engine: sa.Engine, submission: str) -> None:
     """Where it stands, every state so far, and the end of the newest log."""
     made = submissions.get(engine, submission)
-    st.subheader(f"{plain(made.name)} under {plain(made.protocol)}: {plain(made.standing)}")
+    st.header(f"{plain(made.name)} under {plain(made.protocol)}: {plain(made.standing)}")
     if place := submissions.position(engine, submission):
         st.write(f"Place {place} in the queue.")
     if made.planned and made.state == submissions.RUNNING:
         st.progress(made.done / made.planned, f"{made.done} of {made.planned} runs are done")
     told = audit.history(engine, KIND, submission)
     rows = [{"Time": e.at, "State": e.event, "By": e.actor, "Reason": e.reason or ""} for e in told]
-    st.dataframe(
-        pd.DataFrame(rows), hide_index=True, column_config={"Reason": st.column_config.TextColumn(width="large")}
-    )
+    tables.show(pd.DataFrame(rows), "What happened to it", cards=True)
     if log := next((entry.log for entry in reversed(told) if entry.log), None):
         with st.expander("End of the log", expanded=made.state == submissions.FAILED):
             st.code(log, language=None, wrap_lines=True)

@@ -10,7 +10,7 @@ from leaderboard import queries, submissions
 from leaderboard.access import AccessError, Actor
 from leaderboard.estimate import duration, estimate
 from leaderboard.live_editor import live_editor
-from leaderboard.session import choose, open_store, plain
+from leaderboard.session import choose, choose_protocol, open_store, plain
 from leaderboard.submissions import SubmissionError
 from leaderboard.visitor import visitor
 from protocols.spec import ProtocolSpec, committed
@@ -22,15 +22,19 @@ NAME = "my_fusion"
 
 def main() -> None:
     engine = open_store()
-    st.header("Submit a method")
-    st.write("A spec is data: it names a method of the zoo, or its parts, and their settings. Nothing in it is code.")
+    st.title("Submit a method")
+    st.write(
+        "A spec is data: it names a method of the zoo, or its parts, and their settings. Nothing in it is code. Change "
+        "what you see, watch the checks beside it, and hand it in. A maintainer approves it, a worker runs it, and its "
+        "results join the board once all of them are there."
+    )
     left, right = st.columns(2)
     parents = list(entries())
     base = choose("Begin from", parents, "from", place=left)
     known = queries.protocols(engine)
     ranked = {key: spec for key, spec in committed().items() if not spec.replica_of}
     ranked = dict(sorted(ranked.items(), key=lambda item: item[0] not in known))  # those with results first
-    protocol = ranked[choose("Protocol", list(ranked), "protocol", place=right)]
+    protocol = choose_protocol(ranked, place=right)
     editor, answers = st.columns([3, 2])
     with editor:
         text = live_editor(draft(NAME, base), base)
@@ -67,12 +71,12 @@ def show_parent(spec: MethodSpec) -> None:
         return
     parent = min(others, key=lambda name: len(_difference(others[name], own)))
     lines = _difference(others[parent], own)
-    st.subheader("Against its parent")
+    st.header("Against its parent")
     if not lines:
         st.write(f"The same settings as {plain(parent)}.")
         return
     st.caption(plain(f"What differs from {parent}, the nearest preset of {spec.method}."))
-    st.code("\n".join(lines), language="diff")
+    st.code("\n".join(lines), language=None)
 
 
 def _lines(spec: MethodSpec) -> list[str]:
@@ -86,7 +90,7 @@ def _difference(before: list[str], after: list[str]) -> list[str]:
 
 def show_cost(engine: sa.Engine, spec: MethodSpec, protocol: ProtocolSpec) -> None:
     """Training time, from runs that are known."""
-    st.subheader("Cost")
+    st.header("Cost")
     expected = estimate(engine, spec, protocol)
     if expected is None:
         st.write(f"No run of {plain(protocol.key)} is known, so its cost is not.")

@@ -41,7 +41,7 @@ def results(bundles_at, tmp_path_factory):
 
 
 def texts(page, number):
-    """First two columns of a data grid, as rows."""
+    """First two columns of a table, as rows."""
     return dict(zip(plain.column(page, 1, number), plain.column(page, 2, number), strict=True))
 
 

@@ -19,11 +19,14 @@ def test_groups_are_the_largest_sets_that_are_not_told_apart(found):
 
 
 def test_the_chart_has_a_point_a_method_and_a_bar_a_group(found):
-    scale, bars, points = rank_chart(found)["layer"]
+    scale, bars, points, names = rank_chart(found)["layer"]
     assert [row["method"] for row in points["data"]["values"]] == ["early", "co", "late", "film"]
     assert [(row["method"], row["last"]) for row in bars["data"]["values"]] == [("early", "co"), ("co", "film")]
     low, high = points["encoding"]["x"]["scale"]["domain"]
     assert all(4.0 < row["rank"] < high for row in bars["data"]["values"]), "bars stand beyond the worst rank"
+    order = ["critical difference: 1.2 ranks", "early", "co", "late", "film"]
+    assert [row["method"] for row in names["data"]["values"]] == order
+    assert all(layer["encoding"]["y"]["scale"]["domain"] == order for layer in (scale, bars, points, names))
     (line,) = scale["data"]["values"]
     assert line["end"] - line["rank"] == pytest.approx(1.2)
 

@@ -17,6 +17,14 @@ def test_every_preset_is_named_as_its_file_and_belongs_to_a_method(path):
     assert loaded.method in METHODS and loaded.card.title
 
 
+def test_a_family_of_attention_has_one_name():
+    """A board filters by these names: ``bottleneck`` beside ``bottleneck attention`` would be two families."""
+    families = {entry.card.attention for entry in spec.entries().values()} - {"none"}
+    assert [name for name in families if not name.endswith(("-attention", " attention"))] == []
+    bare = [name.removesuffix("attention").rstrip("- ") for name in families]
+    assert len(bare) == len(set(bare))
+
+
 def test_a_method_means_its_preset():
     assert spec.load("mult") == spec.load("mult-paper")
     assert spec.load("mult").settings["kernels"] == {"text": 1, "audio": 3, "video": 3}

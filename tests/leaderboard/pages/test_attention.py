@@ -15,6 +15,7 @@ from leaderboard.contributions import score_name
 from protocols.spec import committed
 from protocols.suite import suites
 from tests.leaderboard.evaluated import fill
+from tests.leaderboard.html_tables import tables
 
 PAGE = Path(leaderboard.__file__).parent / "pages" / "attention.py"
 KEY = "grid-digit-noisy@1"
@@ -88,7 +89,7 @@ def over_steps(at):
 def test_the_page_shows_maps_drift_and_faithfulness_with_intervals(filled, page):
     at = page(filled)
     assert at.multiselect(key="methods").value == ["mult-paper", "mbt-small"]
-    maps, drift, ranks = (frame.value for frame in at.dataframe[:3])
+    maps, drift, ranks = tables(at)[:3]
     assert maps.loc[score_name("attention_share/audio"), "mult-paper"] == "50.0 ± 0.0 %"
     assert "±" in maps.loc[score_name("attention_entropy/video<-audio"), "mbt-small"]
     assert drift.loc[f"{score_name('drift_area/video')}, audio/white_noise", "mult-paper"] == "8.0 ± 0.0 %"
@@ -118,7 +119,7 @@ def test_another_disturbance_watches_the_other_modality(filled, page):
 def test_a_method_without_attention_says_so(filled, page):
     at = page(filled, methods=["late_fusion"])
     assert "None of these methods has attention" in said(at)
-    assert r"the model has no attention\." in set(at.table[-1].value["Why"])
+    assert "the model has no attention." in set(tables(at)[-1]["Why"])
     at = page(filled, left="late_fusion", right="mult-paper")
     assert "No attention weights over the steps of video in this model." in said(at)
     assert "No share of each modality by attention rollout." in said(at)
@@ -128,7 +129,7 @@ def test_without_data_saliency_is_drawn_over_steps(filled, page):
     at = page(filled)
     text = said(at)
     assert r"FUSEBOARD\_DATA\_ROOT" in text
-    assert r"mult\-paper, seed 0" in text
+    assert r"mult\-paper\, seed 0" in text
     assert len(over_steps(at)) == 4  # two modalities of two methods
     assert not at.get("video")
 
@@ -178,7 +179,7 @@ def test_one_step_is_not_drawn_in_time(engine, bundles, page):
     store.ingest(engine, bundles.root)
     at = page(engine)
     assert "one step only" in said(at)
-    assert r"mult\-paper, fold1" in said(at)
+    assert r"mult\-paper\, fold1" in said(at)
 
 
 def test_altered_exhibits_are_named_and_the_rest_is_shown(engine, bundles, page):

@@ -13,6 +13,7 @@ from leaderboard.contributions import score_name
 from protocols.spec import committed
 from protocols.suite import suites
 from tests.leaderboard.evaluated import DIGITS, fill
+from tests.leaderboard.html_tables import tables
 
 PAGE = Path(leaderboard.__file__).parent / "pages" / "contribution.py"
 KEY = "grid-digit-noisy@1"
@@ -66,8 +67,8 @@ def test_the_page_shows_scores_with_intervals(filled, monkeypatch):
     at = run(filled, monkeypatch)
     assert at.multiselect(key="methods").value == ["mult-paper", "late_fusion"]
     assert at.multiselect(key="methods").options == ["mult-paper", "late_fusion", "audio_only"]
-    table = at.dataframe[0].value
-    assert list(table.columns) == ["mult-paper", "late_fusion"]
+    table = tables(at)[0]
+    assert list(table.columns) == ["Score", "mult-paper", "late_fusion"]
     assert table.loc[score_name("shapley_share/audio"), "mult-paper"].startswith("50")
     assert re.fullmatch(r"[\d.]+ ± [\d.]+ %", table.loc[score_name("emap_gap"), "late_fusion"])
     unique = table.loc[score_name("pid/unique/video"), "mult-paper"]
@@ -75,7 +76,7 @@ def test_the_page_shows_scores_with_intervals(filled, monkeypatch):
     assert table.loc["Fusion gain over audio_only", "mult-paper"].startswith("30.0")
     assert not any("class=" in score for score in table.index)
     assert not any("zeros" in score or "other sample" in score for score in table.index)
-    imbalance = at.dataframe[1].value
+    imbalance = tables(at)[1]
     assert "Under-optimisation of audio against audio_only" in imbalance.index
     assert score_name("ogr") in imbalance.index
 
@@ -91,7 +92,7 @@ def test_every_chart_is_drawn(filled, monkeypatch):
 
 def test_choices_stand_in_the_address(filled, monkeypatch):
     at = run(filled, monkeypatch, methods=["late_fusion"], condition="audio/white_noise/-10dB")
-    assert list(at.dataframe[0].value.columns) == ["late_fusion"]
+    assert list(tables(at)[0].columns) == ["Score", "late_fusion"]
     assert at.selectbox(key="condition").value == "audio/white_noise/-10dB"
     at.multiselect(key="methods").set_value(["audio_only", "mult-paper"]).run()
     assert at.query_params["methods"] == ["mult-paper", "audio_only"]
@@ -101,37 +102,37 @@ def test_choices_stand_in_the_address(filled, monkeypatch):
 
 def test_what_is_undefined_has_its_reason(filled, monkeypatch):
     at = run(filled, monkeypatch, methods=["audio_only"])
-    why = at.table[-1].value
-    assert r"the model uses one modality\, so there is nothing to share out\." in set(why["Why"])
+    why = tables(at)[-1]
+    assert "the model uses one modality, so there is nothing to share out." in set(why["Why"])
     assert set(why["Runs"]) == {"5"}
 
 
 def test_the_page_says_what_scores_cannot_see(filled, monkeypatch):
-    meaning = run(filled, monkeypatch).table[0]
-    assert "no better than guessing" in meaning.value.loc["Shapley value of the score", "Cannot see"]
+    meaning = tables(run(filled, monkeypatch))[-2]
+    assert "no better than guessing" in meaning.loc["Shapley value of the score", "Cannot see"]
 
 
 def test_three_modalities_have_no_pid_but_everything_else(engine, bundles, monkeypatch):
     ran(bundles, "mosi-utterance@1", {"mult-paper": (THREE, 0.7)}, seeds=2)
     store.ingest(engine, bundles.root)
     at = run(engine, monkeypatch)
-    table = at.dataframe[0].value
+    table = tables(at)[0]
     assert score_name("shapley/text") in table.index
     assert not any(score.startswith("PID") for score in table.index)
-    assert any("defined for two modalities" in why for why in at.table[-1].value["Why"])
+    assert any("defined for two modalities" in why for why in tables(at)[-1]["Why"])
 
 
 def test_folds_are_paired_by_fold(engine, bundles, monkeypatch):
     ran(bundles, "ravdess-actors@1", {"late_fusion": (TWO, 0.6), "video_only": (("video",), 0.5)})
     store.ingest(engine, bundles.root)
-    table = run(engine, monkeypatch).dataframe[0].value
+    table = tables(run(engine, monkeypatch))[0]
     assert table.loc["Fusion gain over video_only", "late_fusion"].startswith("10.0")
 
 
 def test_one_run_has_no_interval(engine, bundles, monkeypatch):
     ran(bundles, KEY, {"mult-paper": (TWO, 0.6)}, seeds=1)
     store.ingest(engine, bundles.root)
-    table = run(engine, monkeypatch).dataframe[0].value
+    table = tables(run(engine, monkeypatch))[0]
     assert "(one run)" in table.loc[score_name("shapley/audio"), "mult-paper"]
 
 

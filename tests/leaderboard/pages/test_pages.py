@@ -14,6 +14,7 @@ import leaderboard
 import zoo.spec
 from leaderboard import store
 from protocols.spec import committed
+from tests.leaderboard.html_tables import tables
 from zoo import Method, Size
 from zoo.spec import MethodSpec
 
@@ -71,31 +72,31 @@ def filled(engine, bundles):
 
 
 def said(at):
-    kinds = (at.markdown, at.caption, at.header, at.subheader, at.info, at.warning, at.error, at.code)
+    kinds = (at.title, at.markdown, at.caption, at.header, at.subheader, at.info, at.warning, at.error, at.code)
     return "\n".join(element.value for kind in kinds for element in kind)
 
 
 @pytest.mark.usefixtures("filled")
 def test_ranking_shows_the_records(page):
     at = page("ranking")
-    table = at.dataframe[0].value
-    assert list(table["Accuracy"]) == [pytest.approx(0.72), pytest.approx(0.42)]
-    assert list(table["n"]) == [5, 5]
-    assert list(table["Failed runs"]) == [1, 0]
-    assert table["Method"][0] == "method?method=late-test&protocol=unit-test%401"
-    assert at.header[0].value == "A protocol of the tests"
-    everywhere = at.dataframe[1].value
+    table = tables(at)[0]
+    assert list(table["Accuracy"]) == ["72.0 ± 2.0 %", "42.0 ± 2.0 %"]
+    assert list(table["Runs"]) == ["✓ verified"] * 2
+    assert list(table["Method"]) == ["late-test1 failed", "other-test"]
+    assert table.attrs["links"][0] == "method?method=late-test&protocol=unit-test%401"
+    assert at.title[0].value == "A protocol of the tests"
+    everywhere = tables(at)[1]
     assert everywhere.loc["late-test", "clean"] == "72.0 ± 2.0 %"
-    assert list(everywhere.columns) == ["clean", "audio/missing", "video/missing"]
+    assert list(everywhere.columns) == ["Method", "clean", "audio/missing", "video/missing"]
 
 
 @pytest.mark.usefixtures("filled")
 def test_ranking_follows_the_choices(page):
     at = page("ranking")
     at.selectbox(key="condition").set_value("audio/missing").run()
-    assert at.dataframe[0].value["Accuracy"][0] == pytest.approx(0.72 * 0.9)
+    assert tables(at)[0]["Accuracy"].iloc[0] == "64.8 ± 1.8 %"
     at.selectbox(key="metric").set_value("macro_f1").run()
-    assert at.dataframe[0].value["Macro F1"][0] == pytest.approx(0.72 * 0.8)
+    assert tables(at)[0]["Macro F1"].iloc[0] == "57.6 ± 1.6 %"
     assert "macro_f1" in at.query_params["metric"]
 
 
@@ -112,16 +113,16 @@ def test_an_address_opens_its_view(page):
 def test_method_tells_card_results_runs_and_openings(page):
     at = page("method", method="late-test")
     text = said(at)
-    assert at.header[0].value == "Late fusion"
+    assert at.title[0].value == "Late fusion"
     assert r"Adds \*scores\*\." in text  # shown, not interpreted
     assert "It is a test" in text
     assert "opened 5 times by 5 runs" in text
     assert "width: 40" in text
-    results, runs = (frame.value for frame in at.dataframe)
+    results, runs = tables(at)
     assert r"1\,234 as late with audio 4\, video 2×2×3 and 2 outputs" in text
     (graph,) = at.get("graphviz_chart")
     assert '"video" -> "audio" [label="2 × 4", style=solid]' in graph.proto.spec
-    assert results["Accuracy"][0] == "72.0 ± 2.0 %"
+    assert results["Accuracy"].iloc[0] == "72.0 ± 2.0 %"
     assert sorted(runs["Status"]) == ["completed"] * 5 + ["failed"]
     assert "loss is not finite" in set(runs["Reason"])
 
@@ -167,7 +168,7 @@ def test_robustness_shows_curves_scores_and_reasons(page):
         "audio_only",
     ]
     assert at.multiselect(key="sweeps").value == ["audio/white_noise", "video/sensor_noise"]
-    scores, sweeps = (frame.value for frame in at.dataframe)
+    scores, sweeps = tables(at)
     row = scores[(scores["Corruption"] == "audio: white noise") & (scores["Method"] == "mult-paper")].iloc[0]
     # clean 91 %, six severities down to 55 %: (91 + 55) / 2; late fusion errs 15 + 8 k, this one 9 + 6 k
     assert row["Area under the robustness curve"] == "73.0 ± 2.5 %"
@@ -192,11 +193,11 @@ def test_robustness_follows_the_choices(page):
     at = page("robustness", protocol=GRID, metric="macro_f1")
     at.multiselect(key="methods").set_value(["late_fusion"]).run()
     at.multiselect(key="sweeps").set_value(["video/jpeg"]).run()
-    assert list(at.dataframe[0].value["Corruption"]) == ["video: jpeg"]
+    assert list(tables(at)[0]["Corruption"]) == ["video: jpeg"]
     assert "late_fusion" in at.query_params["methods"]
     assert "video/jpeg" in at.query_params["sweeps"]
     at.selectbox(key="score").set_value("corruption_error").run()
-    assert set(at.dataframe[1].value["late_fusion"]) == {"100.0 ± 0.0 %"}
+    assert set(tables(at)[1]["late_fusion"]) == {"100.0 ± 0.0 %"}
     at.multiselect(key="methods").set_value([]).run()
     assert not at.exception
     assert "Choose one method" in at.info[0].value
@@ -211,24 +212,25 @@ def test_a_curve_without_a_value_has_a_reason(page, engine, bundles):
     found = {("audio/babble/10dB", "accuracy"): why, ("audio/babble", "area/accuracy"): why}
     bundles.measure(folder, found, suite=f"{GRID}/suite1", created="2027-01-01T00:00:00+00:00")
     store.ingest(engine, bundles.root)
-    reasons = page("robustness", protocol=GRID).dataframe[2].value
+    reasons = tables(page("robustness", protocol=GRID))[2]
     assert why in set(reasons["Why"])
 
 
 @pytest.mark.usefixtures("evaluated")
 def test_cost_shows_the_front_the_table_and_why_not(page):
     at = page("cost", protocol=GRID)
-    table, reasons = (frame.value for frame in at.dataframe)
+    table, reasons = tables(at)
     row = table.set_index("Method").loc["mult-paper"]
     assert (row["Parameters"], row["MFLOPs"], row["p50 (ms)"]) == ("1,200,000", "120", "9.10 ± 0.25")
     assert list(reasons["Why"]) == ["this device reports no energy"]
     text = said(at)
-    assert "cross\\_attention, late\\_fusion, audio\\_only" in text  # nobody beats these in accuracy and parameters
+    # Nobody beats these in accuracy and parameters.
+    assert "**1** audio\\_only, **2** late\\_fusion, **3** cross\\_attention" in text
     assert "test\\, 2 cores" in text
     at.selectbox(key="cost").set_value("throughput").run()
     assert "Better is right" in said(at)
     at.selectbox(key="condition").set_value("clean").run()
-    assert at.dataframe[0].value["Accuracy"][0] == "91.0 ± 2.5 %"
+    assert tables(at)[0]["Accuracy"].iloc[0] == "91.0 ± 2.5 %"
 
 
 @pytest.mark.parametrize("name", ["robustness", "cost"])
@@ -243,9 +245,10 @@ def test_ranking_tells_ties_badges_and_what_it_can_detect(page, engine, bundles)
     bundles.add("third-test", 0, 0.3)
     store.ingest(engine, bundles.root)
     at = page("ranking")
-    table = at.dataframe[0].value
-    assert list(table["Badge"]) == ["✓ verified", "✓ verified", "1 of 5 runs"]
-    assert list(table["Tie group"]) == [1, 1, 1]  # one run of the third tells it from nobody, nor two methods from it
+    table = tables(at)[0]
+    assert list(table["Runs"]) == ["✓ verified", "✓ verified", "1 of 5 runs"]
+    # One run of the third tells it from nobody, nor two methods from it.
+    assert list(table["Tie group"]) == ["1", "1", "1"]
     text = said(at)
     assert "all 5 runs that the protocol asks for" in text and "a number from a paper, not ours" in text
     # Equal differences at every seed: any difference would be found.
@@ -256,7 +259,7 @@ def test_ranking_tells_ties_badges_and_what_it_can_detect(page, engine, bundles)
 def test_ranking_filters_by_kind_and_the_address_holds_it(page):
     at = page("ranking", protocol=GRID, modalities="audio + video")
     assert "audio_only" not in {name for name in methods_of(at)}
-    assert len(at.dataframe[0].value) == 4
+    assert len(tables(at)[0]) == 4
     at.multiselect(key="attention").set_value(["cross-attention"]).run()
     assert sorted(methods_of(at)) == ["cross_attention", "mult-paper"]
     assert "cross-attention" in at.query_params["attention"]
@@ -266,12 +269,44 @@ def test_ranking_filters_by_kind_and_the_address_holds_it(page):
 
 
 def methods_of(at):
-    return [re.search("method=([^&]*)", address)[1] for address in at.dataframe[0].value["Method"]]
+    return [re.search("method=([^&]*)", address)[1] for address in tables(at)[0].attrs["links"]]
 
 
-@pytest.mark.parametrize("name", ["ranking", "compare", "download", "robustness", "cost"])
+@pytest.mark.parametrize("name", ALL)
 def test_an_empty_store_names_the_next_command(page, name):
-    assert "fuseboard ingest" in said(page(name))
+    wanted = "fuseboard reproduce" if name == "paper" else "fuseboard run" if name != "protocol" else "Nobody opened it"
+    assert wanted in said(page(name))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_one_method_alone_is_no_reason_to_fail(page, engine, bundles, name):
+    bundles.add("late-test", 0, 0.7)
+    store.ingest(engine, bundles.root)
+    text = said(page(name))
+    if name == "compare":
+        assert "nothing to compare it with" in text and "fuseboard run late_fusion --protocol unit-test@1" in text
+    if name == "ranking":
+        assert "Smallest detectable difference: not known" in text
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_runs_that_only_failed_are_no_reason_to_fail(page, engine, bundles, name):
+    bundles.add(status="failed", reason="out of memory")
+    store.ingest(engine, bundles.root)
+    page(name)
+
+
+@pytest.mark.usefixtures("page")
+def test_a_database_that_goes_away_is_told(engine, bundles):
+    bundles.add()
+    store.ingest(engine, bundles.root)
+    at = AppTest.from_file(PAGES.parent / "app.py", default_timeout=60).run()
+    assert at.title[0].value == "A protocol of the tests"
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE runs")
+    at = AppTest.from_file(PAGES.parent / "app.py", default_timeout=60).run()
+    assert not at.exception
+    assert "Nothing is lost" in at.error[0].value and "fuseboard ingest" in at.error[0].value
 
 
 def test_a_method_that_was_not_run_has_a_card_and_the_next_command(page):
@@ -284,7 +319,7 @@ def test_a_protocol_where_everything_failed_says_so(page, engine, bundles):
     bundles.add(status="failed", reason="out of memory")
     store.ingest(engine, bundles.root)
     at = page("ranking")
-    assert "out of memory" in at.dataframe[0].value["Why"][0]
+    assert "out of memory" in tables(at)[0]["Why"].iloc[0]
 
 
 def test_text_of_users_is_never_html(page, engine, bundles, monkeypatch):
@@ -294,7 +329,7 @@ def test_text_of_users_is_never_html(page, engine, bundles, monkeypatch):
     store.ingest(engine, bundles.root)
     for name in ALL:
         at = page(name)
-        texts = [element.value for kind in (at.markdown, at.header, at.warning) for element in kind]
+        texts = [element.value for kind in (at.title, at.markdown, at.header, at.warning) for element in kind]
         assert not any(re.search(r"(?<!\\)(<img|\*\*<)", text) for text in texts)
         assert not any(element.allow_html for element in at.markdown)
 

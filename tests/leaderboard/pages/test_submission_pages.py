@@ -9,6 +9,7 @@ import leaderboard
 from leaderboard import access, claims, moderation, submissions, visitor
 from leaderboard.access import Actor
 from protocols.spec import committed
+from tests.leaderboard.html_tables import tables
 from zoo.drafts import draft
 
 PAGES = Path(leaderboard.__file__).parent / "pages"
@@ -111,7 +112,7 @@ def test_every_state_is_told_with_reason_and_log(page, engine):
     claims.progress(engine, claim, 1, 3, "seed 0: 5 epochs", "epoch 5 of 5")
     at = page("submissions", submission=made.submission)
     assert "running seed 1/3".replace("/", r"\/") in said(at).replace("running 1", "running seed 1")
-    table = at.dataframe[1].value
+    table = tables(at)[1]
     assert list(table["State"])[-2:] == ["running", "running seed 1/3"]
     assert "epoch 5 of 5" in [code.value for code in at.code]
 
@@ -125,8 +126,8 @@ def test_text_of_strangers_is_shown_as_it_is_written(page, engine):
     assert not any(element.allow_html for element in at.markdown)
     for value in (element.value for kind in (at.markdown, at.subheader, at.caption, at.error) for element in kind):
         assert "<img" not in value and "](javascript" not in value and "https://evil" not in value
-    assert SCRIPT in set(at.dataframe[1].value["Reason"])  # a cell is text
-    assert not any("LinkColumn" in str(frame.proto.columns) for frame in at.dataframe)
+    assert SCRIPT in set(tables(at)[1]["Reason"])  # a cell is text
+    assert not any(SCRIPT in element.proto.body for element in at.get("html"))  # it is escaped
 
 
 def test_only_a_visit_from_this_machine_is_the_person_at_it(monkeypatch):
