@@ -125,14 +125,14 @@ def show_shares(here: pd.DataFrame, spec: ProtocolSpec, chosen: list[str]) -> No
             "modality moves the prediction, whether that helps or not."
         )
     with right:
-        score = metric_title(spec.metrics[0]).lower()
+        score, meaning = contributions.worth(spec)
         st.subheader(f"Part of the {score}")
         values = here[(here["base"] == "shapley") & (here["detail"] == "")]
         title = f"Shapley value of the {score}"
         rows = points(values, row="method", group="of")
         draw(dots(rows, "shapley", title, chosen, modalities(spec), zero=True), rows)
         st.caption(
-            f"They add up to the {score} above guessing. Of a model that is no better than guessing they are all near "
+            f"{meaning}They add up to the {score} above guessing. Of a model that is no better than guessing they are all near "
             "zero, and say nothing about what it uses."
         )
 
@@ -205,7 +205,7 @@ def show_classes(here: pd.DataFrame, spec: ProtocolSpec, chosen: list[str]) -> N
             of_it = [row for row in rows if row["modality"] == modality]
             draw(heat_map(of_it, "shapley", classes, present, most), of_it)
     st.caption(
-        f"Shapley value of the {metric_title(spec.metrics[0]).lower()} among the examples of each class, in percent; "
+        f"Shapley value of the {contributions.worth(spec)[0]} among the examples of each class, in percent; "
         f"point at a cell for its interval. In the order of what {modalities(spec)[0]} contributes. Few examples stand "
         "behind a class, so look at the intervals first."
     )
@@ -266,7 +266,7 @@ def show_imbalance(
     table = scores_table(said, chosen)
     st.dataframe(table, height=height(table, 60))
     st.caption(
-        "Under-optimisation: accuracy of the entry trained on the modality alone, less the accuracy of that modality "
+        "Under-optimisation: score of the entry trained on the modality alone, less the score of that modality "
         "inside the method, paired run by run; positive where joint training left it behind. A discrepancy ratio "
         "above 1 means that the modality is ahead of the others on the true class."
     )
@@ -275,23 +275,26 @@ def show_imbalance(
 def show_inside(
     engine: sa.Engine, found: pd.DataFrame, spec: ProtocolSpec, at: str, alone: dict[str, str], chosen: list[str]
 ) -> None:
-    """Accuracy of each modality inside each method, and of the entries that were trained on it alone."""
+    """Score of each modality inside each method, and of the entries that were trained on it alone."""
     inside = found[(found["base"] == "inside") & (found["detail"] == "")]
     if inside.empty:
         return
-    separate = queries.cells(remembered(queries.seeds)(engine, spec, "accuracy", at))
-    separate = separate[separate["method"].isin(alone)]
-    separate = separate.assign(of=separate["method"].map(alone))
-    both = pd.concat([inside, separate])
-    order = [*[name for name in chosen if name in set(inside["method"])], *dict.fromkeys(separate["method"])]
-    title = "accuracy of the modality by itself"
-    rows = points(both, row="method", group="of")
-    draw(dots(rows, "inside", title, order, modalities(spec), domain=(0, 1)), rows)
-    trained = ", ".join(dict.fromkeys(separate["method"])) or "none of them was run"
+    metric, both = contributions.inside_metric(spec), [inside]
+    if metric is not None:
+        separate = queries.cells(remembered(queries.seeds)(engine, spec, metric, at))
+        separate = separate[separate["method"].isin(alone)]
+        both.append(separate.assign(of=separate["method"].map(alone), metric="inside"))  # drawn on one axis
+    trained = list(dict.fromkeys(both[-1]["method"])) if metric is not None else []
+    order = [*[name for name in chosen if name in set(inside["method"])], *trained]
+    title = f"{contributions.worth(spec)[0]} of the modality by itself"
+    rows = points(pd.concat(both), row="method", group="of")
+    within = (0, 1) if spec.task == "classification" else None
+    draw(dots(rows, "inside", title, order, modalities(spec), domain=within), rows)
+    named = ", ".join(trained) or "none of them was run"
     st.caption(
         plain(
             f"Under {at}. Inside a method: the others are absent. For comparison, trained on one modality alone with "
-            f"the same budget: {trained}."
+            f"the same budget: {named}."
         )
     )
 

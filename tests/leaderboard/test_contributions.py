@@ -88,7 +88,7 @@ def test_scores_are_named_for_readers():
 def test_tables_say_scores_in_words_and_dashes(engine, spec):
     said = texts(contributions.cells(engine, spec, ("inside",), ["late_fusion"]), ("inside",), but="clean")
     table = scores_table(said, ["late_fusion", "audio_only"])
-    assert table.loc["Accuracy of a modality inside the model: audio"].to_list() == ["60 ± 25 %", "–"]
+    assert table.loc["Score of a modality inside the model: audio"].to_list() == ["60 ± 25 %", "–"]
     assert texts(contributions.cells(engine, spec, ("inside",), ["late_fusion"]), ("inside",))[0][0].endswith(
         ": audio, clean"
     )
