@@ -8,7 +8,7 @@ import streamlit as st
 
 from leaderboard import contributions, queries
 from leaderboard.contributions import by_main_rule, score_name
-from leaderboard.figures import interval_text, metric_title, value_text
+from leaderboard.figures import interval_text, value_text
 from leaderboard.interval_charts import dots, heat_map, lines, points
 from leaderboard.remembered import remembered
 from leaderboard.score_tables import height, reasons_table, scores_table, texts
@@ -132,8 +132,8 @@ def show_shares(here: pd.DataFrame, spec: ProtocolSpec, chosen: list[str]) -> No
         rows = points(values, row="method", group="of")
         draw(dots(rows, "shapley", title, chosen, modalities(spec), zero=True), rows)
         st.caption(
-            f"{meaning}They add up to the {score} above guessing. Of a model that is no better than guessing they are all near "
-            "zero, and say nothing about what it uses."
+            f"{meaning}They add up to the {score} above guessing. Of a model that is no better than guessing they are "
+            "all near zero, and say nothing about what it uses."
         )
 
 

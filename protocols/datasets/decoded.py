@@ -85,6 +85,8 @@ def decoded(
         with locked(folder.with_suffix(".lock")):
             there = _Store(folder)
             waiting = [clip for clip, now in sources.items() if now not in there.places]
+            if done := len(files) - len(waiting):
+                description += f" ({done} of {len(files)} are there)"
             wrong = there.add(waiting, sources, files, read, progress, description) if waiting else {}
     except OSError as error:
         raise no_room(folder, error) from error
