@@ -18,7 +18,8 @@ metric                            value
                                   an ignored modality has 0 only if the model says that class then
 ``shape_cooperation``             SHAPE cooperation of all modalities divided by the accuracy; ``/raw`` is not divided;
                                   with three modalities also ``/a+b`` and ``/a+b/raw``
-``intershap``, ``/local``         InterSHAP of the mean over items, and the mean over items of each item's; label-free
+``intershap``, ``/local``         InterSHAP of the mean over items, which predicted numbers have none of, and the mean
+                                  over items of each item's; label-free
 ``utilisation/m``                 share of the accuracy that is lost without m, given the others
 ``perceptual/m``                  share of the accuracy that is lost when m is permuted over the items;
                                   ``/within`` inside each class, ``/across`` from items of other classes
@@ -47,7 +48,7 @@ import torch
 
 from protocols.batches import seeded
 from protocols.measuring import Finding, Subject
-from protocols.measuring.answers import CLASSIFICATION, NO_CLASSES, Worth, probabilities, said, strength
+from protocols.measuring.answers import CLASSIFICATION, NO_CLASSES, REGRESSION, Worth, probabilities, said, strength
 from protocols.measuring.coalitions import AMONG, Keep, Shower, draws, entry, sides, spread
 from protocols.metrics import Undefined, contribution, pid
 from protocols.metrics.contribution import coalitions
@@ -55,6 +56,7 @@ from protocols.presentation import Presenter
 from protocols.suite import Contribution, Suite
 
 OF_CLASSES = Worth()
+CANCEL = "what moves a predicted number up in one item and down in another cancels in the mean; see intershap/local"
 OF_SCORE = ("shapley", "shape", "shape_cooperation", "utilisation")  # what follows from the worth of coalitions
 
 
@@ -200,7 +202,10 @@ class _Told:
                 yield Finding(self.text, f"shapley_share/{m}{tail}", float(share), n)
         except Undefined as reason:
             yield from (self._reason(f"shapley_share/{m}{tail}", str(reason)) for m in self.modalities)
-        yield self._one(f"intershap{tail}", lambda: contribution.intershap(values, self.count))
+        if self.task == REGRESSION:
+            yield self._reason(f"intershap{tail}", CANCEL)
+        else:
+            yield self._one(f"intershap{tail}", lambda: contribution.intershap(values, self.count))
         try:
             local, n = contribution.intershap_local(values, self.count)
             yield Finding(self.text, f"intershap/local{tail}", local, n)

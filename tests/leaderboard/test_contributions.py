@@ -3,6 +3,7 @@ import pytest
 import zoo.spec
 from leaderboard import contributions, store
 from leaderboard.score_tables import reasons_table, scores_table, texts
+from protocols.spec import committed
 from protocols.statistics import t_interval
 
 NOISE = "audio/missing"
@@ -101,3 +102,13 @@ def test_one_reason_is_one_row(engine, spec):
     (row,) = reasons_table(queries.undefined(engine, spec, "pid")).to_dict("records")
     assert (row["Method"], row["Why"], row["Runs"]) == ("late_fusion", "defined for two modalities.", 3)
     assert row["Scores"] == "PID (bits): redundant"
+
+
+def test_what_is_shared_out_has_a_name():
+    specs = committed()
+    assert contributions.worth(specs["synthetic@1"]) == ("accuracy", "")
+    assert contributions.worth(specs["affwild2-i3d@1"]) == ("concordance correlation", "")
+    name, meaning = contributions.worth(specs["mosi-words-aligned@1"])
+    assert name == "skill" and "the mean absolute error of the targets' mean" in meaning
+    metrics = [contributions.inside_metric(specs[k]) for k in ("synthetic@1", "affwild2-i3d@1", "mosi-words-aligned@1")]
+    assert metrics == ["accuracy", "ccc", None]
