@@ -18,7 +18,7 @@ IGNORED = -100  # label of a padded step; the default that torch's cross_entropy
 HELD_BYTES = 1 << 30  # clean features that a part keeps; what goes beyond is made again from the raw rows
 KEPT_BYTES = 1 << 30  # noisy features that a part keeps: every method and seed meets the same draws again
 BLOCK_BYTES = 1 << 28  # features that a standardiser takes at once
-AHEAD = 2  # batches that are prepared while a step computes, where their features are not in memory
+AHEAD = 4  # batches that are prepared while a step computes, where their features are not in memory
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,10 @@ class Standardiser:
         """Measured on (T, D) arrays in one pass, in float64: sums of blocks about each block's mean, then joined."""
         count, mean, squares = 0, 0.0, 0.0
         for block in _blocks(sequences):
-            rows = np.concatenate(block, dtype=np.float64)
-            own = rows.mean(0)
-            rows -= own
-            rows *= rows
-            both, apart = count + len(rows), own - mean
-            squares = rows.sum(0) + squares + apart**2 * (count * len(rows) / both)
-            mean = own if not count else mean + apart * (len(rows) / both)
+            n, own, spread = _moments(np.concatenate(block, dtype=np.float64))
+            both, apart = count + n, own - mean
+            squares = spread + squares + apart**2 * (count * n / both)
+            mean = own if not count else mean + apart * (n / both)
             count = both
         scale = np.sqrt(squares / count)
         return cls(mean.astype(np.float32), np.where(scale > 1e-6, scale, 1.0).astype(np.float32))
@@ -159,7 +156,7 @@ class Part:
         key = (modality, draw, *(condition.text for condition in conditions))
         if key in self._noisy:
             return self._noisy[key]
-        room = KEPT_BYTES - self._kept if self._keeps else 0
+        room = KEPT_BYTES - self._kept if self._clean[modality].whole else 0
         found = OnDemand(partial(self._drawn, modality, conditions, draw), len(self), room)
         if found.whole:
             self._noisy[key] = found
@@ -264,6 +261,14 @@ def _blocks(sequences: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
             block, size = [], 0
     if block:
         yield block
+
+
+def _moments(rows: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """(N, D) rows, which are lost -> N, their mean, and the sums of squares about it."""
+    mean = rows.mean(0)
+    rows -= mean
+    rows *= rows
+    return len(rows), mean, rows.sum(0)
 
 
 def pad(sequences: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:

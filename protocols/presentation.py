@@ -164,7 +164,8 @@ class Presenter:
         """What ``make`` gives for each row, made once as long as there is room."""
         if key in self._kept:
             return self._kept[key]
-        found = OnDemand(make, len(self.part), KEPT_BYTES - self._bytes)
+        room = KEPT_BYTES - self._bytes if in_memory(self._stream(key[0], CLEAN)) else 0
+        found = OnDemand(make, len(self.part), room)
         if found.whole:
             self._kept[key] = found
             self._bytes += found.nbytes

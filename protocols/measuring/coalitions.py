@@ -50,6 +50,8 @@ class Shower:
                 self._coalitions(keep, text, streams, rule, draw)
         self._permuted(keep, text, streams, settings)
         self._pairs(keep, text, streams, settings)
+        if not self._classes:
+            return
         for modality, sequences in streams.items():  # made again every time: no forward pass, and no older code's
             rng = seeded(self.part.spec.key, "clusters", modality)
             keep[entry(text, "clusters", settings.clusters, modality)] = pid.discretised(
