@@ -11,9 +11,11 @@ import numpy as np
 
 from protocols.corruptions import CORRUPTIONS, parse_condition
 from protocols.datasets import dataset, grid, grid_clips, logmel, media
+from protocols.datasets.clips import INPUTS
 from protocols.examples import DataError
 from protocols.spec import ProtocolSpec
 
+MEDIA = {name for names in INPUTS.values() for name in names}
 CROPS = {"mouth": grid_clips.MOUTH, "face": grid_clips.FACE}
 RATES_HZ = {"audio": media.SAMPLE_RATE, "video": grid_clips.FPS}
 
@@ -73,7 +75,10 @@ def clip_path(root: Path | None, spec: ProtocolSpec, example: str) -> Path:
     """
     name = spec.dataset.partition("/")[0]
     if name != "grid":
-        raise NoClip(f"{dataset(name).CARD.title}: feature vectors, without picture or sound to show them over.")
+        title = dataset(name).CARD.title
+        if MEDIA.isdisjoint(spec.inputs.values()):
+            raise NoClip(f"{title}: feature vectors, without picture or sound to show them over.")
+        raise NoClip(f"{title}: the board plays clips of {grid.CARD.title} only. Saliency stands over the steps.")
     if root is None or not (root / grid.CARD.folder).is_dir():
         raise NoClip(
             f"To see and hear the clip, bring {grid.CARD.title}. {grid.CARD.obtain} Home page: {grid.CARD.home}. Lay "

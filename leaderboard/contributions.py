@@ -86,19 +86,24 @@ def fusion_gain(engine: sa.Engine, spec: ProtocolSpec, condition: str, alone: di
     means = values[values["method"].isin(alone)].groupby("method")["value"].mean()
     if means.empty:
         return pd.DataFrame(columns=PAIRED)
-    best = means.idxmax() if metric_card(metric).higher_is_better else means.idxmin()
+    higher = metric_card(metric).higher_is_better is not False
+    best = means.idxmax() if higher else means.idxmin()
     several = values[~values["method"].isin(alone)]
-    return _differences(several, values[values["method"] == best], "").assign(against=best)[PAIRED]
+    gain = _differences(several, values[values["method"] == best], "", sign=1 if higher else -1)
+    return gain.assign(against=best)[PAIRED]
 
 
 def under_optimised(engine: sa.Engine, spec: ProtocolSpec, condition: str, alone: dict[str, str]) -> pd.DataFrame:
     """How far a modality inside a method stays behind the entry that was trained on it alone: PAIRED.
 
     ``accuracy of the entry - accuracy inside the method``, run by run; positive where joint training left the
-    modality behind.
+    modality behind. Outside classification the primary score takes the place of the accuracy; of errors there is none.
     """
+    metric = inside_metric(spec)
+    if metric is None:
+        return pd.DataFrame(columns=PAIRED)
     inside = taken_apart(queries.measured(engine, spec, "inside", condition))
-    separate = queries.seeds(engine, spec, "accuracy", condition)
+    separate = queries.seeds(engine, spec, metric, condition)
     means = separate.groupby("method")["value"].mean()
     found = [pd.DataFrame(columns=PAIRED)]
     for modality in [m for m in spec.modalities if m in alone.values()]:
@@ -109,6 +114,21 @@ def under_optimised(engine: sa.Engine, spec: ProtocolSpec, condition: str, alone
             gap = _differences(within, separate[separate["method"] == best], modality, sign=-1)
             found.append(gap.assign(against=best)[PAIRED])
     return pd.concat([f for f in found if len(f)] or found, ignore_index=True)
+
+
+def inside_metric(spec: ProtocolSpec) -> str | None:
+    """The metric of a run that ``inside`` compares with; None of errors, of which it is the part that is gone."""
+    if spec.task == "classification":
+        return "accuracy"
+    return spec.metrics[0] if metric_card(spec.metrics[0]).higher_is_better else None
+
+
+def worth(spec: ProtocolSpec) -> tuple[str, str]:
+    """What contributions share out, as people call it, and what that is where its name does not say it."""
+    if (metric := inside_metric(spec)) is not None:
+        return metric_title(metric).lower(), ""
+    title = metric_title(spec.metrics[0]).lower()
+    return "skill", f"Skill is the part of the {title} of the targets' mean that a method takes away. "
 
 
 def _differences(values: pd.DataFrame, other: pd.DataFrame, modality: str, sign: int = 1) -> pd.DataFrame:

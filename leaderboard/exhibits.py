@@ -20,8 +20,8 @@ class Exhibit:
     """What one model said of one example, and where it looked.
 
     Args:
-        label, predicted: names of classes.
-        probability: of ``predicted``.
+        label, predicted: a class, the labels present, or numbers with their names.
+        probability: of ``predicted``; None of numbers.
         step: the one that is predicted, from 0, where every step has a prediction of its own; else None.
         saliency: kind -> modality -> weight of each step, summing to 1; nothing where the model has none.
         share: modality -> share of the prediction by attention rollout; empty without attention.
@@ -31,7 +31,7 @@ class Exhibit:
     condition: str
     label: str
     predicted: str
-    probability: float
+    probability: float | None
     step: int | None
     saliency: Mapping[str, Mapping[str, list[float]]]
     share: Mapping[str, float]

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from leaderboard import queries
 from protocols.metrics import Undefined
+from protocols.metrics import metric as metric_card
 from protocols.metrics.robustness import corruption_error, effective_robustness
 from protocols.spec import ProtocolSpec
 from protocols.suite import Suite
@@ -54,7 +55,12 @@ def sweep_scores(
 
 
 def _compared(values: pd.DataFrame, suite: Suite, metric: str) -> Iterator[dict]:
-    """Scores against the reference's run of the same split and seed: a value, or the reason why there is none."""
+    """Scores against the reference's run of the same split and seed: a value, or the reason why there is none.
+
+    An error counts as what it is short of a score of 1, so that a corruption error is one of errors.
+    """
+    if metric_card(metric).higher_is_better is False:
+        values = values.assign(value=1 - values["value"])
     runs = {tuple(key): dict(zip(g["condition"], g["value"], strict=True)) for key, g in values.groupby(RUN)}
     reference = {key[1:3]: points for key, points in runs.items() if key[0] == REFERENCE}
     for (method, split, seed, run), points in runs.items():

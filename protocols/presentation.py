@@ -4,22 +4,23 @@ Corrupted media are made on the fly and their features kept for the next method:
 the same draws, which are the draws of the runs' own conditions too.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from protocols.batches import KEPT_BYTES, Part, pad, seeded
+from protocols.batches import KEPT_BYTES, OnDemand, Part, in_memory, pad, prepare, seeded
 from protocols.corruptions import CORRUPTIONS, Condition, conflict, missing, parse_condition
 from protocols.corruptions.alignment import to_length
 from protocols.metrics import Undefined
 
-Streams = dict[str, list[np.ndarray]]  # modality -> N arrays (T_i, D), standardised
+Streams = dict[str, Sequence[np.ndarray]]  # modality -> N arrays (T_i, D), standardised; in memory or made on demand
 Predict = Callable[[dict[str, Tensor], dict[str, Tensor]], Tensor]
 ABSENCE = ("mean", "raw_zeros", "other_sample")
+LENGTHS = 64  # of which silence and black frames are kept as features
 DRAW = "test"  # names the noise as the evaluation of a run does
 CLEAN = parse_condition("clean")
 HAS_POWER = {"waveform": np.any, "frames": np.ptp, "features": np.any}  # brightness is no signal
@@ -34,11 +35,14 @@ class Presenter:
 
     def __init__(self, part: Part):
         self.part = part
-        self._kept: dict[tuple[str, str], list[np.ndarray]] = {}
+        self._kept: dict[tuple[str, str], OnDemand] = {}
         self._bytes = 0
 
     def streams(self, modalities: Collection[str], condition: Condition) -> Streams:
         """Features of every example under a condition, examples in the order of the part.
+
+        What does not fit into memory is made when it is asked for; a corruption that has no meaning for one example
+        alone may then say so only there.
 
         A condition on a modality that is not asked for changes nothing. Arrays are shared between calls: do not
         write into them.
@@ -83,12 +87,14 @@ class Presenter:
             if modality not in absent:
                 found[modality] = sequences
             elif rule == "mean":
-                found[modality] = [np.zeros_like(x) for x in sequences]
+                found[modality] = derived(sequences, lambda row, own=sequences: np.zeros_like(own[row]))
             elif rule == "raw_zeros":
                 found[modality] = self._nothing(modality)
             else:
                 others = self.partners(draw)
-                found[modality] = [to_length(sequences[k], len(x)) for k, x in zip(others, sequences, strict=True)]
+                found[modality] = derived(
+                    sequences, lambda row, own=sequences, others=others: to_length(own[others[row]], len(own[row]))
+                )
         return found
 
     def partners(self, draw: int) -> np.ndarray:
@@ -115,6 +121,8 @@ class Presenter:
         if condition.corruption in CORRUPTIONS:
             self._check_stream(condition)
         elif condition.corruption == "conflict":
+            if spec.task != "classification":
+                raise Undefined(f"{text}: what contradicts is of another class, and the task is {spec.task}")
             if len(np.unique(self.part.labels)) < 2:
                 raise Undefined(f"{text}: all examples are of one class, so nothing can contradict")
         elif len(spec.modalities) == 1 and condition.modality == "all":
@@ -144,56 +152,64 @@ class Presenter:
             return iter(self._stream(modality, CLEAN))
         return (stream.raw(i) for i in self.part.index)
 
-    def _stream(self, modality: str, condition: Condition) -> list[np.ndarray]:
+    def _stream(self, modality: str, condition: Condition) -> OnDemand:
         if not condition.touches(modality):
             condition = CLEAN
         if condition.alone:
             return self.part.sequences(modality, [condition] * len(self.part), DRAW)
         make = self._conflicting if condition.corruption == "conflict" else self._corrupted
-        return self._remember((modality, condition.text), lambda: make(modality, condition))
+        return self._remember((modality, condition.text), make(modality, condition))
 
-    def _remember(self, key: tuple[str, str], make: Callable[[], list[np.ndarray]]) -> list[np.ndarray]:
-        """What ``make`` gives, made once as long as there is room."""
+    def _remember(self, key: tuple[str, str], make: Callable[[int], np.ndarray]) -> OnDemand:
+        """What ``make`` gives for each row, made once as long as there is room."""
         if key in self._kept:
             return self._kept[key]
-        found = make()
-        size = sum({id(x): x.nbytes for x in found}.values())
-        if self._bytes + size <= KEPT_BYTES:
+        room = KEPT_BYTES - self._bytes if in_memory(self._stream(key[0], CLEAN)) else 0
+        found = OnDemand(make, len(self.part), room)
+        if found.whole:
             self._kept[key] = found
-            self._bytes += size
+            self._bytes += found.nbytes
         return found
 
     def _drawn(self, condition: Condition, row: int) -> np.random.Generator:
         return seeded(self.part.spec.key, DRAW, condition.text, self.part.examples.ids[self.part.index[row]])
 
-    def _corrupted(self, modality: str, condition: Condition) -> list[np.ndarray]:
+    def _corrupted(self, modality: str, condition: Condition) -> Callable[[int], np.ndarray]:
         """Under a corruption that needs more than the rows of one example."""
-        stream, found = self.part.examples.streams[modality], []
+        stream = self.part.examples.streams[modality]
         raw = [stream.raw(i) for i in self.part.index]
-        for row, own in enumerate(raw):
-            rng, given = self._drawn(condition, row), {"rate_hz": stream.rate_hz, "unit": condition.unit}
-            given["others"] = raw[:row] + raw[row + 1 :]
-            chosen = {name: given[name] for name in CORRUPTIONS[condition.corruption].needs}
-            found.append(self._features(modality, own, partial(condition.apply, rng=rng, **chosen)))
-        return found
 
-    def _conflicting(self, modality: str, condition: Condition) -> list[np.ndarray]:
+        def make(row: int) -> np.ndarray:
+            given = {"rate_hz": stream.rate_hz, "unit": condition.unit, "others": raw[:row] + raw[row + 1 :]}
+            chosen = {name: given[name] for name in CORRUPTIONS[condition.corruption].needs}
+            change = partial(condition.apply, rng=self._drawn(condition, row), **chosen)
+            return self._features(modality, raw[row], change)
+
+        return make
+
+    def _conflicting(self, modality: str, condition: Condition) -> Callable[[int], np.ndarray]:
         """The raw rows of examples of another class, as long as each example's own."""
         if self.part.examples.per_step:
             return self._conflicting_steps(modality, condition)
-        stream, labels, found = self.part.examples.streams[modality], self.part.labels, []
+        stream, labels = self.part.examples.streams[modality], self.part.labels
         raw = [stream.raw(i) for i in self.part.index]
-        for row, own in enumerate(raw):
-            other = raw[conflict.partner(labels, row, self._drawn(condition, row))]
-            found.append(self._features(modality, to_length(other, len(own))))
-        return found
 
-    def _conflicting_steps(self, modality: str, condition: Condition) -> list[np.ndarray]:
+        def make(row: int) -> np.ndarray:
+            other = raw[conflict.partner(labels, row, self._drawn(condition, row))]
+            return self._features(modality, to_length(other, len(raw[row])))
+
+        return make
+
+    def _conflicting_steps(self, modality: str, condition: Condition) -> Callable[[int], np.ndarray]:
         """Every step from a step of another class in another example."""
         clean = self._stream(modality, CLEAN)
         labels = self._labels_of_steps(condition, (modality,))
-        pairs = (conflict.partner_steps(labels, row, self._drawn(condition, row)) for row in range(len(self.part)))
-        return [np.stack([clean[k][step] for k, step in found]) for found in pairs]
+
+        def make(row: int) -> np.ndarray:
+            pairs = conflict.partner_steps(labels, row, self._drawn(condition, row))
+            return np.stack([clean[k][step] for k, step in pairs])
+
+        return make
 
     def _missing(self, modalities: Collection[str], condition: Condition) -> Streams:
         """Zeros where a modality is absent: a named set everywhere, or at a rate, each scored item by itself."""
@@ -208,10 +224,11 @@ class Presenter:
             missing.absent(condition.severity / 100, count, len(known), self._drawn(condition, row))
             for row, count in enumerate(steps)
         ]
-        return {
-            m: [np.where(g[:, [known.index(m)]], np.float32(0), x) for g, x in zip(gone, clean[m], strict=True)]
-            for m in modalities
-        }
+
+        def present(m: str, row: int) -> np.ndarray:
+            return np.where(gone[row][:, [known.index(m)]], np.float32(0), clean[m][row])
+
+        return {m: derived(clean[m], partial(present, m)) for m in modalities}
 
     def _labels_of_steps(self, condition: Condition, modalities: Collection[str]) -> list[np.ndarray]:
         """The labels of each example's steps, after making sure that they are the steps of the streams too."""
@@ -222,17 +239,16 @@ class Presenter:
                 raise Undefined(f"{condition.text}: the labelled steps are not the steps of {modality}")
         return labels
 
-    def _nothing(self, modality: str) -> list[np.ndarray]:
+    def _nothing(self, modality: str) -> OnDemand:
         """Zeros in place of the raw rows, as features; one array for all examples of a length."""
         stream = self.part.examples.streams[modality]
 
-        def make() -> list[np.ndarray]:
-            raw = [stream.raw(i) for i in self.part.index]
-            of_length = {len(x): x for x in raw}
-            made = {n: self._features(modality, np.zeros_like(x)) for n, x in of_length.items()}
-            return [made[len(x)] for x in raw]
+        @lru_cache(maxsize=LENGTHS)
+        def of_length(steps: int) -> np.ndarray:
+            return self._features(modality, np.zeros((steps, *stream.values.shape[1:]), stream.values.dtype))
 
-        return self._remember((modality, "raw_zeros"), make)
+        steps = (stream.stops - stream.starts)[self.part.index]
+        return self._remember((modality, "raw_zeros"), lambda row: of_length(int(steps[row])))
 
     def _features(
         self, modality: str, raw: np.ndarray, change: Callable[[np.ndarray], np.ndarray] = lambda rows: rows
@@ -244,12 +260,21 @@ class Presenter:
         return standardise(stream.features(change(raw)))
 
 
+def derived(sequences: Sequence[np.ndarray], make: Callable[[int], np.ndarray]) -> Sequence[np.ndarray]:
+    """What ``make`` gives for each row, at once where what it is made of is in memory."""
+    count = len(sequences)
+    return [make(row) for row in range(count)] if in_memory(sequences) else OnDemand(make, count)
+
+
 def batches(streams: Streams, size: int) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
     """Inputs and masks of ``size`` examples at a time, in order."""
-    count = len(next(iter(streams.values())))
-    for start in range(0, count, size):
+
+    def batch(start: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         padded = {m: pad(sequences[start : start + size]) for m, sequences in streams.items()}
-        yield {m: x for m, (x, _) in padded.items()}, {m: mask for m, (_, mask) in padded.items()}
+        return {m: x for m, (x, _) in padded.items()}, {m: mask for m, (_, mask) in padded.items()}
+
+    starts = range(0, len(next(iter(streams.values()))), size)
+    return prepare(batch, starts, streams.values())
 
 
 def score(predict: Predict, streams: Streams, size: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Suite: what is measured of every finished run of a protocol, beside the protocol's own scores.
 
-A suite stands beside its protocol, not in it: it can grow and rise in version without training anything again.
-Reading a suite imports no torch.
+A suite stands beside its protocol, not in it: it can grow and rise in version without training anything again. One
+file may serve several protocols whose inputs are of the same kinds. Reading a suite imports no torch.
 """
 
 from collections.abc import Mapping
@@ -143,14 +143,17 @@ class Suite(Section):
         return names or known
 
 
-def read(path: Path) -> Suite:
-    """One suite from a file.
+def read(path: Path) -> list[Suite]:
+    """The suite of a file, for each protocol that it names: ``protocol`` is one key or a list of keys.
 
     Raises:
         SpecError: naming file and field.
     """
     try:
-        return Suite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        keys = told.get("protocol") if isinstance(told, dict) else None
+        each = [told | {"protocol": key} for key in keys] if isinstance(keys, list) else [told]
+        return [Suite.model_validate(one) for one in each]
     except yaml.YAMLError as error:
         raise SpecError(f"{path}: not YAML: {error}") from None
     except ValidationError as error:
@@ -161,12 +164,14 @@ def read(path: Path) -> Suite:
 @cache
 def suites() -> dict[str, Suite]:
     """The committed suites, by the protocol that each belongs to."""
-    found = {}
+    found: dict[str, Suite] = {}
     for path in sorted(SUITES.glob("*.yaml")):
-        suite = read(path)
-        if suite.protocol not in committed():
-            raise SpecError(f"{path}: no protocol {suite.protocol!r}. Known: {', '.join(committed())}.")
-        found[suite.protocol] = suite
+        for suite in read(path):
+            if suite.protocol not in committed():
+                raise SpecError(f"{path}: no protocol {suite.protocol!r}. Known: {', '.join(committed())}.")
+            if suite.protocol in found:
+                raise SpecError(f"{path}: {suite.protocol} has a suite already, in another file or twice in this one.")
+            found[suite.protocol] = suite
     return found
 
 

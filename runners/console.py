@@ -53,14 +53,26 @@ def bars(above: Callable[[], RenderableType] | None = None) -> Progress:
 
 
 def each(items: Iterable, description: str) -> Iterator:
-    """The same items, drawn as they pass; off a terminal one line at the start and one at the end."""
+    """The same items, drawn as they pass; off a terminal a line at the start, one at the end, and some between."""
     items = list(items) if not hasattr(items, "__len__") else items
-    if not errors.is_terminal:
-        print(f"{description}: {len(items)} …", file=sys.stderr, flush=True)
-    with bars() as progress:
-        yield from progress.track(items, description=description, total=len(items))
-    if not errors.is_terminal:
-        print(f"{description}: done", file=sys.stderr, flush=True)
+    if errors.is_terminal:
+        with bars() as progress:
+            yield from progress.track(items, description=description, total=len(items))
+        return
+    print(f"{description}: {len(items)} …", file=sys.stderr, flush=True)
+    began = told = time.monotonic()
+    for done, item in enumerate(items):
+        if (now := time.monotonic()) - told > EVERY and done:
+            told, left = now, minutes(now - began, done, len(items))
+            print(f"{description}: {done} of {len(items)}, about {left} left", file=sys.stderr, flush=True)
+        yield item
+    print(f"{description}: done", file=sys.stderr, flush=True)
+
+
+def minutes(seconds: float, done: int, total: int) -> str:
+    """What is left after so many seconds, in minutes, or in hours where it is that long."""
+    left = seconds / done * (total - done) / 60
+    return f"{left:.0f} min" if left < 120 else f"{left / 60:.0f} h"
 
 
 @contextmanager
@@ -163,8 +175,8 @@ class RunProgress:
         now = time.monotonic()
         if not errors.is_terminal and self._done and now - self._told > EVERY:
             self._told = now
-            left = (now - self._began) / self._done * (self._total - self._done) / 60
-            self.say(f"{self._count()} {self._done} of {self._total}, about {left:.0f} min left")
+            left = minutes(now - self._began, self._done, self._total)
+            self.say(f"{self._count()} {self._done} of {self._total}, about {left} left")
 
 
 @contextmanager

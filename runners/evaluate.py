@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from protocols.corruptions import CORRUPTIONS, parse_condition
+from protocols.evaluation import score_of
 from protocols.measuring import FAMILIES, Finding, Subject
 from protocols.metrics import Undefined, metric
 from protocols.metrics.imbalance import ogr
@@ -141,8 +142,20 @@ def scores_under(folder: Path, names: tuple[str, ...], settings: Settings) -> li
             rows.append(row | {name: None for name in spec.metrics} | {"reason": str(reason)})
             continue
         labels = presenter.part.labels
-        rows.append(row | {name: metric(name).score()(scores, labels) for name in spec.metrics} | {"reason": None})
+        rows.append(row | _scores_or_reasons(spec, presenter.part.examples.classes, scores, labels))
     return rows
+
+
+def _scores_or_reasons(spec: ProtocolSpec, targets: tuple[str, ...], scores: np.ndarray, labels: np.ndarray) -> dict:
+    """Metric -> value, None where it is undefined; and the first reason for that."""
+    told, reasons = {}, []
+    for name in spec.metrics:
+        try:
+            told[name] = score_of(name, targets)(scores, labels)
+        except Undefined as reason:
+            told[name] = None
+            reasons.append(f"{name}: {reason}")
+    return told | {"reason": reasons[0] if reasons else None}
 
 
 def _opened(

@@ -9,13 +9,14 @@ import csv
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from protocols.batches import Division, training_conditions
+from protocols.batches import Division, OnDemand, in_memory, training_conditions
 from protocols.measuring.imbalance import each_alone, head_scores
 from protocols.metrics import Undefined
 from protocols.metrics.imbalance import discrepancy_ratio, inside
@@ -118,4 +119,10 @@ class ImbalanceLog:
 
 
 def _of(streams: Streams, rows: list[int]) -> Streams:
-    return {m: [sequences[r] for r in rows] for m, sequences in streams.items()}
+    return {m: _picked(sequences, rows) for m, sequences in streams.items()}
+
+
+def _picked(sequences: Sequence[np.ndarray], rows: list[int]) -> Sequence[np.ndarray]:
+    if in_memory(sequences):
+        return [sequences[r] for r in rows]
+    return OnDemand(lambda k: sequences[rows[k]], len(rows))

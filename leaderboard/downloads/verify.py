@@ -230,8 +230,8 @@ def _values(table: pa.Table, kind: Level, found: Verdict) -> None:
             wrong.append(f"{_told(row, kind)}: n is {row['n']}")
         elif base not in METRICS:
             wrong.append(f"{_told(row, kind)}: no metric {base!r}")
-        elif not metric_card(base).bounds[0] - CLOSE <= value <= metric_card(base).bounds[1] + CLOSE:
-            wrong.append(f"{_told(row, kind)}: {column} is {value}, outside {metric_card(base).bounds}")
+        elif not (bounds := metric_card(row["metric"]).bounds)[0] - CLOSE <= value <= bounds[1] + CLOSE:
+            wrong.append(f"{_told(row, kind)}: {column} is {value}, outside {bounds}")
     if kind.name == "seeds":
         strange = sorted({*table["origin"].to_pylist()} - {*ORIGINS}, key=str)
         wrong += [f"origin {name!r} is none of {', '.join(ORIGINS)}" for name in strange]

@@ -158,10 +158,14 @@ def show_clip(spec: ProtocolSpec, example: str, condition: str) -> clips.Clip | 
 
 
 def show_exhibit(name: str, run: str, exhibit: Exhibit, spec: ProtocolSpec, kind: str, clip: clips.Clip | None) -> None:
-    right = "right" if exhibit.predicted == exhibit.label else f"wrong: it is {exhibit.label}"
+    if exhibit.probability is None:  # of numbers, of which none is quite right
+        how, right = "", f"labelled {exhibit.label}"
+    else:
+        how = f" with {100 * exhibit.probability:.0f} %"
+        right = "right" if exhibit.predicted == exhibit.label else f"wrong: it is {exhibit.label}"
     st.subheader(plain(f"{name}, {run}"))
     at = "" if exhibit.step is None else f" at step {exhibit.step + 1}"
-    st.markdown(f"Says **{plain(exhibit.predicted)}** with {100 * exhibit.probability:.0f} %{at} ({plain(right)}).")
+    st.markdown(f"Says **{plain(exhibit.predicted)}**{how}{at} ({plain(right)}).")
     parts = ", ".join(f"{m} {100 * share:.0f} %" for m, share in exhibit.share.items())
     st.caption(f"Attention rollout: {parts}." if parts else "No share of each modality by attention rollout.")
     weights = exhibit.saliency[kind]

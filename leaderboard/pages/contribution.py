@@ -9,7 +9,7 @@ import streamlit as st
 from leaderboard import contributions, queries, tables
 from leaderboard.contents import says
 from leaderboard.contributions import by_main_rule, score_name
-from leaderboard.figures import interval_text, metric_title, value_text
+from leaderboard.figures import interval_text, value_text
 from leaderboard.interval_charts import dots, heat_map, lines, points
 from leaderboard.remembered import remembered
 from leaderboard.score_tables import reasons_table, scores_table, texts
@@ -137,7 +137,7 @@ def show_shares(here: pd.DataFrame, spec: ProtocolSpec, chosen: list[str]) -> No
             "modality moves the prediction, whether that helps or not."
         )
     with right:
-        score = metric_title(spec.metrics[0]).lower()
+        score, meaning = contributions.worth(spec)
         st.header(f"Part of the {score}")
         values = here[(here["base"] == "shapley") & (here["detail"] == "")]
         title = f"Shapley value of the {score} (right: earns more)"
@@ -145,8 +145,8 @@ def show_shares(here: pd.DataFrame, spec: ProtocolSpec, chosen: list[str]) -> No
         chart = dots(rows, "shapley", title, chosen, modalities(spec), zero=True)
         draw(chart, rows, f"Part of the {score} that each modality earns, a row a method")
         st.caption(
-            f"They add up to the {score} above guessing. Of a model that is no better than guessing they are all near "
-            "zero, and say nothing about what it uses."
+            f"{meaning}They add up to the {score} above guessing. Of a model that is no better than guessing they are "
+            "all near zero, and say nothing about what it uses."
         )
 
 
@@ -223,7 +223,7 @@ def show_classes(here: pd.DataFrame, spec: ProtocolSpec, chosen: list[str]) -> N
             chart = heat_map(of_it, "shapley", classes, present, most)
             draw(chart, of_it, f"Shapley value of {modality} for each class and method, in percent")
     st.caption(
-        f"Shapley value of the {metric_title(spec.metrics[0]).lower()} among the examples of each class, in percent; "
+        f"Shapley value of the {contributions.worth(spec)[0]} among the examples of each class, in percent; "
         f"point at a cell for its interval. In the order of what {modalities(spec)[0]} contributes. Few examples stand "
         "behind a class, so look at the intervals first."
     )
@@ -282,7 +282,7 @@ def show_imbalance(
     said += texts(found[found["condition"].isin([at, "clean"])], IMBALANCE, but=at)
     tables.show(scores_table(said, chosen), "Scores of imbalance")
     st.caption(
-        "Under-optimisation: accuracy of the entry trained on the modality alone, less the accuracy of that modality "
+        "Under-optimisation: score of the entry trained on the modality alone, less the score of that modality "
         "inside the method, paired run by run; positive where joint training left it behind. A discrepancy ratio "
         "above 1 means that the modality is ahead of the others on the true class."
     )
@@ -291,24 +291,28 @@ def show_imbalance(
 def show_inside(
     engine: sa.Engine, found: pd.DataFrame, spec: ProtocolSpec, at: str, alone: dict[str, str], chosen: list[str]
 ) -> None:
-    """Accuracy of each modality inside each method, and of the entries that were trained on it alone."""
+    """Score of each modality inside each method, and of the entries that were trained on it alone."""
     inside = found[(found["base"] == "inside") & (found["detail"] == "")]
     if inside.empty:
         return
-    separate = queries.cells(remembered(queries.seeds)(engine, spec, "accuracy", at))
-    separate = separate[separate["method"].isin(alone)]
-    separate = separate.assign(of=separate["method"].map(alone))
-    both = pd.concat([inside, separate])
-    order = [*[name for name in chosen if name in set(inside["method"])], *dict.fromkeys(separate["method"])]
-    title = "accuracy of the modality by itself (higher is better)"
-    rows = points(both, row="method", group="of")
-    chart = dots(rows, "inside", title, order, modalities(spec), domain=(0, 1))
-    draw(chart, rows, "Accuracy of each modality by itself, a row a method")
-    trained = ", ".join(dict.fromkeys(separate["method"])) or "none of them was run"
+    metric, both = contributions.inside_metric(spec), [inside]
+    if metric is not None:
+        separate = queries.cells(remembered(queries.seeds)(engine, spec, metric, at))
+        separate = separate[separate["method"].isin(alone)]
+        both.append(separate.assign(of=separate["method"].map(alone), metric="inside"))  # drawn on one axis
+    trained = list(dict.fromkeys(both[-1]["method"])) if metric is not None else []
+    order = [*[name for name in chosen if name in set(inside["method"])], *trained]
+    score, within = contributions.worth(spec)[0], (0, 1) if spec.task == "classification" else None
+    rows = points(pd.concat(both), row="method", group="of")
+    chart = dots(
+        rows, "inside", f"{score} of the modality by itself (higher is better)", order, modalities(spec), domain=within
+    )
+    draw(chart, rows, f"{score[0].upper()}{score[1:]} of each modality by itself, a row a method")
+    named = ", ".join(trained) or "none of them was run"
     st.caption(
         plain(
             f"Under {at}. Inside a method: the others are absent. For comparison, trained on one modality alone with "
-            f"the same budget: {trained}."
+            f"the same budget: {named}."
         )
     )
 

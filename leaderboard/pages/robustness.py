@@ -39,8 +39,8 @@ from protocols.suite import Suite
 BEST = 3  # fusing methods before a person chooses; baselines and late fusion come along
 MEANING = {
     "area": "mean height of the curve from clean input to the worst severity, severities counted equally",
-    "worst": "lowest score of the sweep",
-    "retention": "mean share of the clean score that is kept",
+    "worst": "lowest score of the sweep, or largest error",
+    "retention": "mean share of the clean score that is kept; of an error, clean error over error",
     "corruption_error": f"errors relative to those of {robustness.REFERENCE}; below 100 % errs less",
     "effective": f"what is kept beyond a better clean score, against {robustness.REFERENCE}; above 0 loses less",
 }
@@ -134,10 +134,11 @@ def show_absence(cells: pd.DataFrame, suite: Suite, metric: str, chosen: Sequenc
     missing = [name for name in single if name.endswith("/missing")]
     conflict = [name for name in single if name.endswith("/conflict")]
     left, right = st.columns(2, gap="large")
-    with left:
-        st.header("Without a modality")
-        show_conditions(cells, metric, missing, chosen)
-        st.caption("An absent modality is its training mean, as in the protocol's own conditions.")
+    if missing:
+        with left:
+            st.header("Without a modality")
+            show_conditions(cells, metric, missing, chosen)
+            st.caption("An absent modality is its training mean, as in the protocol's own conditions.")
     with right:
         if rates := [name for name in suite.sweeps if name == "all/missing"]:
             st.header("With modalities missing at random")

@@ -54,6 +54,7 @@ DECIBELS, SHARE = (-120.0, 120.0), (0.0, 100.0)
 ACOUSTICS, CAMERA = "protocols.corruptions.acoustics", "protocols.corruptions.camera"
 ALIGNMENT, COLUMNS = "protocols.corruptions.alignment", "protocols.corruptions.columns"
 SOUND, PICTURE, ROWS = ("waveform",), ("frames",), ("features",)
+GREY = ("mouth", "face", "movement")
 CORRUPTIONS = {
     c.name: c
     for c in (
@@ -70,7 +71,7 @@ CORRUPTIONS = {
         Corruption("face_occlusion", f"{CAMERA}:face_occlusion", PICTURE, ("pct",), SHARE),
         Corruption("low_light", f"{CAMERA}:low_light", PICTURE, ("pct",), SHARE),
         Corruption("frame_drop", f"{CAMERA}:frame_drop", PICTURE, ("pct",), SHARE, steps=2),
-        Corruption("jpeg", f"{CAMERA}:jpeg", PICTURE, ("quality",), (1.0, 100.0), whole=True),
+        Corruption("jpeg", f"{CAMERA}:jpeg", PICTURE, ("quality",), (1.0, 100.0), whole=True, inputs=GREY),
         Corruption("feature_drop_out", f"{COLUMNS}:feature_drop_out", ROWS, ("pct",), SHARE),
         Corruption("feature_scaling", f"{COLUMNS}:feature_scaling", ROWS, ("pct",), (0.0, 1e4)),
         *(

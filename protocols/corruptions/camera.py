@@ -15,7 +15,8 @@
                                                           a block of 8 x 8
 ===================  ===================================  ====================================================
 
-Frames are (T, H, W) grey in 0..255, integer or float; what returns is float32 of that shape and range.
+Frames are (T, H, W) grey or (T, H, W, 3) RGB in 0..255, integer or float; what returns is float32 of that shape and
+range. ``mouth_occlusion`` is of crops of a mouth, ``jpeg`` of grey frames.
 """
 
 import numpy as np
@@ -44,7 +45,8 @@ LUMINANCE = np.array(
 
 def blur(frames: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Every frame through a Gaussian of ``severity`` px, cut at four of them; the border's pixels go on outside."""
-    return gaussian_filter(np.asarray(frames, np.float32), (0, severity, severity), mode="nearest", truncate=4.0)
+    widths = (0, severity, severity, 0)[: np.ndim(frames)]  # neither time nor colour is blurred
+    return gaussian_filter(np.asarray(frames, np.float32), widths, mode="nearest", truncate=4.0)
 
 
 def mouth_occlusion(frames: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
@@ -61,7 +63,7 @@ def face_occlusion(frames: np.ndarray, severity: float, rng: np.random.Generator
 
     It covers round(H * W * severity / 100) pixels and has the proportions of the crop. Every place is equally likely.
     """
-    sides = np.array(np.shape(frames)[1:])
+    sides = np.array(np.shape(frames)[1:3])
     block = sides * np.sqrt(severity / 100)
     return _covered(frames, severity, block / 2 + rng.random(2) * (sides - block))
 
@@ -72,11 +74,11 @@ def _covered(frames: np.ndarray, percent: float, centre) -> np.ndarray:
     Nearest in the larger of the two distances, each measured in sides of the crop: such pixels fill a block.
     """
     pixels = np.array(frames, dtype=np.float32)
-    height, width = pixels.shape[1:]
+    height, width = pixels.shape[1:3]
     down, across = (np.abs(np.arange(n) + 0.5 - c) / n for n, c in zip((height, width), centre, strict=True))
     distance = np.maximum(down[:, None], across).ravel()
     covered = np.argsort(distance, kind="stable")[: round(height * width * percent / 100)]
-    pixels.reshape(len(pixels), -1)[:, covered] = BLACK
+    pixels.reshape(len(pixels), height * width, -1)[:, covered] = BLACK
     return pixels
 
 

@@ -15,10 +15,10 @@ def sensor_noise(frames: np.ndarray, severity: float, rng: np.random.Generator) 
     where the SNR is low. A clip of one grey stays as it is.
 
     Args:
-        frames: (T, H, W) grey in 0..255, integer or float.
+        frames: (T, H, W) grey or (T, H, W, 3) RGB in 0..255, integer or float.
 
     Returns:
-        (T, H, W) float32 in 0..255.
+        float32 in 0..255, of the same shape.
     """
     pixels = np.asarray(frames, dtype=np.float32)
     return np.clip(pixels + noise(pixels.shape, np.var(pixels, dtype=np.float64), severity, rng), 0, WHITE)

@@ -20,10 +20,7 @@ import csv
 import hashlib
 import json
 import math
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -33,8 +30,8 @@ import numpy as np
 
 from protocols.datasets import Card, Progress, logmel, movement, pixels, spectrogram
 from protocols.datasets.checks import check_request
+from protocols.datasets.decoded import decoded
 from protocols.datasets.media import SAMPLE_RATE, file_problem, read_pictures, read_sound
-from protocols.datasets.prepared import prepared, write_rows
 from protocols.examples import DataError, Examples, Stream, fingerprint
 
 INPUTS = {"audio": ("logmel", "spectrogram"), "video": ("movement", "frames")}
@@ -168,23 +165,25 @@ class ClipSet:
     def _stream(
         self, home: Path, clips: tuple[Clip, ...], modality: str, name: str, progress: Progress
     ) -> tuple[Stream, str]:
-        """The stream of a representation, and the fingerprint of its rows."""
+        """The stream of a representation, and the fingerprint of its rows.
+
+        Raises:
+            DataError: naming clips that cannot be read; ``unreadable.txt`` in ``home`` then holds all their ids.
+        """
         asked = _representation(name, self.fps)
-        place = home / f"{asked.rows}-{_signature(clips, modality, asked)}"
-
-        def write(beside: Path) -> dict:
-            lengths: list[int] = []
-            pieces = _pieces(clips, modality, asked.read, progress, f"Decoding {self.card.title}, {asked.rows}", home)
-            write_rows({"rows": beside / "rows.npy"}, _counted(pieces, lengths))
-            rows = np.load(beside / "rows.npy", mmap_mode="r")
-            return {"lengths": lengths, "fingerprint": fingerprint((asked.rows,), np.array(lengths), rows)}
-
-        meta = prepared(place, write)
-        rows = np.load(place / "rows.npy", mmap_mode="r")
-        stops = np.cumsum(meta["lengths"])
-        span = stops - meta["lengths"], stops
+        cut = hashlib.sha256(json.dumps([VERSION, SECONDS, *asked.cut]).encode()).hexdigest()[:16]
+        files = {clip.id: clip.file(modality) for clip in clips}
+        description = f"Decoding {self.card.title}, {asked.rows}"
+        rows, wrong = decoded(home / f"{asked.rows}-{cut}", files, asked.read, progress, description)
+        if wrong:
+            (home / UNREADABLE).write_text("".join(f"{clip}\n" for clip in wrong), encoding="utf-8")
+            raise DataError(
+                f"{len(wrong)} of {len(clips)} clips cannot be read: {' '.join(list(wrong.values())[:3])} All their "
+                f"ids are in {home / UNREADABLE}; fetch them again, or name them in {ABSENT} to go on without them. "
+                "The others stay decoded."
+            )
         told = asked.width, asked.features, asked.kind, asked.rate_hz, asked.shape
-        return Stream(rows, *span, *told), meta["fingerprint"]
+        return Stream(rows.values, rows.starts, rows.stops, *told), rows.fingerprint
 
 
 @dataclass(frozen=True)
@@ -294,71 +293,3 @@ def _spread(seconds: float) -> np.ndarray:
     """FRAMES times in the middle of as many equal parts of the FRAME_SECONDS in the middle."""
     span = min(seconds, FRAME_SECONDS)
     return (seconds - span) / 2 + (np.arange(FRAMES) + 0.5) * span / FRAMES
-
-
-def _signature(clips: tuple[Clip, ...], modality: str, asked: Representation) -> str:
-    """Changes with any source file and with anything that the rows depend on."""
-    digest = hashlib.sha256(json.dumps([VERSION, SECONDS, *asked.cut]).encode())
-    for clip in clips:
-        stat = clip.file(modality).stat()
-        digest.update(f"{clip.id} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _counted(pieces: Iterable[np.ndarray], lengths: list[int]) -> Iterator[dict[str, np.ndarray]]:
-    for piece in pieces:
-        lengths.append(len(piece))
-        yield {"rows": piece}
-
-
-def _pieces(
-    clips: tuple[Clip, ...],
-    modality: str,
-    read: Callable[[Path], np.ndarray],
-    progress: Progress,
-    description: str,
-    home: Path,
-) -> Iterator[np.ndarray]:
-    """The rows of each clip, in order. All clips are tried before those that cannot be read are told.
-
-    Raises:
-        DataError: naming clips that cannot be read; ``unreadable.txt`` in ``home`` then holds all their ids.
-    """
-    wrong: dict[str, str] = {}
-    for clip, rows in _read_ahead(clips, modality, read, progress, description):
-        if isinstance(rows, DataError):
-            wrong[clip.id] = str(rows)
-        elif not wrong:
-            yield rows
-    if wrong:
-        (home / UNREADABLE).write_text("".join(f"{name}\n" for name in wrong), encoding="utf-8")
-        told = " ".join(list(wrong.values())[:3])
-        raise DataError(
-            f"{len(wrong)} of {len(clips)} clips cannot be read: {told} All their ids are in {home / UNREADABLE}; "
-            f"fetch them again, or name them in {ABSENT} to go on without them."
-        )
-
-
-def _read_ahead(
-    clips: tuple[Clip, ...],
-    modality: str,
-    read: Callable[[Path], np.ndarray],
-    progress: Progress,
-    description: str,
-) -> Iterator[tuple[Clip, np.ndarray | DataError]]:
-    """As many threads as cores, a few clips ahead of whoever takes the rows: FFmpeg and numpy free the threads."""
-
-    def attempt(clip: Clip) -> np.ndarray | DataError:
-        try:
-            return read(clip.file(modality))
-        except DataError as error:
-            return error
-
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as threads:
-        waiting: deque = deque()
-        coming = iter(clips)
-        for clip in progress(clips, description):
-            while len(waiting) < 4 * workers and (following := next(coming, None)) is not None:
-                waiting.append(threads.submit(attempt, following))
-            yield clip, waiting.popleft().result()

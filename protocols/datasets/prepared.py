@@ -17,7 +17,7 @@ META = "meta.json"
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Wait until no other process holds ``path``. The system lets go when a process ends, however it ends."""
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -36,15 +36,20 @@ def prepared(folder: Path, write: Callable[[Path], dict]) -> dict:
     try:
         if not (folder / META).exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(folder.with_suffix(".lock")):
+            with locked(folder.with_suffix(".lock")):
                 if not (folder / META).exists():
                     _write_beside(folder, write)
         return json.loads((folder / META).read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(
-            f"{folder}: cannot hold the prepared arrays ({error.strerror}). "
-            "Free some space, or name another cache folder, and call again."
-        ) from error
+        raise no_room(folder, error) from error
+
+
+def no_room(folder: Path, error: OSError) -> DataError:
+    """What to say where the system refuses to write."""
+    return DataError(
+        f"{folder}: cannot hold the prepared arrays ({error.strerror}). "
+        "Free some space, or name another cache folder, and call again."
+    )
 
 
 def _write_beside(folder: Path, write: Callable[[Path], dict]) -> None:
@@ -55,13 +60,14 @@ def _write_beside(folder: Path, write: Callable[[Path], dict]) -> None:
         meta = write(partial)
         with open(partial / META, "w", encoding="utf-8") as file:
             json.dump(meta, file)
-            _to_disk(file)
+            to_disk(file)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _to_disk(file) -> None:
+def to_disk(file) -> None:
+    """Everything that was written, so that it outlives a power cut."""
     file.flush()
     os.fsync(file.fileno())
 
@@ -86,7 +92,7 @@ def write_rows(paths: dict[str, Path], pieces: Iterable[dict[str, np.ndarray]]) 
         for name, file in files.items():
             file.seek(0)
             file.write(_header(*kinds[name], rows=rows[name]))
-            _to_disk(file)
+            to_disk(file)
     finally:
         for file in files.values():
             file.close()

@@ -34,7 +34,7 @@ CARD = Card(
     traps=(
         "Clips vanish from the video site: MBT could have 172,427 training and 14,448 test clips in 2021. Name in "
         "absent.txt what you cannot have; no two papers have the same test part.",
-        "A run keeps the features of a part in memory: about 400 KB a clip with log-mel steps and movement.",
+        "The cache takes 320 KB of sound a clip, and 230 KB of movement or 1.2 MB of frames.",
     ),
 )
 

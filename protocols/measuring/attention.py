@@ -11,7 +11,8 @@ Findings, with m a modality and examples as ``Suite.attention`` asks for them:
     with another modality perturbed and m clean: the saliency of m is what its cells receive from other streams'
     queries. ``drift/<m>/gradient`` watches |gradient x input| of m instead, for every model.
 ``drift/<m>/changed`` and ``/unchanged``
-    of the examples whose prediction does or does not change; drift without change is the interesting part.
+    of the examples whose prediction does or does not change; drift without change is the interesting part. Of labels
+    any that changes counts; numbers always change, so a regression has neither.
 ``drift/<m>/same``, ``/random``, ``/retest``, ``/gradient/retest``
     controls: m perturbed itself; the model with its first weights; the clean input again, which must give exactly 0.
 ``drift_area/<m>`` and ``drift_area/<m>/gradient``
@@ -33,6 +34,7 @@ import numpy as np
 
 from protocols.corruptions import Condition, parse_condition
 from protocols.measuring import Finding, Subject
+from protocols.measuring.answers import REGRESSION
 from protocols.measuring.maps import NO_MAP
 from protocols.measuring.saliency import DESCRIBED, Observer, Seen, spread, take
 from protocols.metrics import Undefined
@@ -44,7 +46,7 @@ from protocols.suite import Suite
 def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Finding]:
     """All findings of the family; which and under what names, see above."""
     chosen = spread(len(presenter.part), suite.attention.items)
-    observer = Observer(subject)
+    observer = Observer(subject, presenter.part.spec.task)
     for text in suite.attention.conditions:
         try:
             streams = _shown(subject, presenter, chosen, parse_condition(text))
@@ -91,7 +93,7 @@ def _drifts(observer: Observer, presenter: Presenter, suite: Suite, chosen: list
     for m in subject.modalities:
         yield _drift("clean", f"drift/{m}/retest", before.received[m], again.received[m])
         yield _drift("clean", f"drift/{m}/gradient/retest", before.gradient[m], again.gradient[m])
-    random = Observer(subject.untrained())
+    random = Observer(subject.untrained(), observer.task)
     untrained = random.see(clean, gradient=False)
     for sweep in suite.attention.drifts:
         perturbed = sweep.partition("/")[0]
@@ -130,12 +132,12 @@ def _told(sweep: str, found: list[Finding]) -> Iterator[Finding]:
 
 def _under(condition: str, before: Seen, after: Seen, others: list[str], perturbed: str) -> Iterator[Finding]:
     """What moves under one perturbing condition."""
-    changed = before.predicted != after.predicted
+    changed = (before.predicted != after.predicted).reshape(len(before.predicted), -1).any(1)
     for m in others:
         pair = before.received[m], after.received[m]
         whole = _drift(condition, f"drift/{m}", *pair)
         yield whole
-        if whole.value is not None:
+        if whole.value is not None and before.task != REGRESSION:
             yield _drift(condition, f"drift/{m}/changed", *pair, among=changed)
             yield _drift(condition, f"drift/{m}/unchanged", *pair, among=~changed)
         yield _drift(condition, f"drift/{m}/gradient", before.gradient[m], after.gradient[m])

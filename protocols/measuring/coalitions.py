@@ -8,12 +8,14 @@ import numpy as np
 from protocols.batches import seeded
 from protocols.corruptions import parse_condition
 from protocols.measuring import Subject
+from protocols.measuring.answers import CLASSIFICATION
 from protocols.metrics import Undefined, pid
 from protocols.metrics.contribution import coalitions, rearranged
-from protocols.presentation import Presenter, Streams, score, to_length
+from protocols.presentation import Presenter, Streams, derived, score, to_length
 from protocols.suite import Contribution
 
 ROWS = 64  # examples in one forward pass; on a CPU more are no faster, and slower for large attention maps
+WIDEST = 4096  # features of which clusters are found; a picture has more
 SAME = 1e-4  # largest difference of a score from what was kept of it, relative to the largest score
 AMONG = {"all": "", "within": "/within", "across": "/across"}  # what ``rearranged`` takes -> how it is named
 
@@ -29,6 +31,7 @@ class Shower:
 
     def __init__(self, subject: Subject, presenter: Presenter):
         self.subject, self.presenter, self.part = subject, presenter, presenter.part
+        self._classes = self.part.spec.task == CLASSIFICATION
         labels = self.part.examples.labels
         self.steps = [len(labels[i]) if self.part.examples.per_step else 1 for i in self.part.index]
         self._known: dict[bytes, np.ndarray] = {}
@@ -47,6 +50,8 @@ class Shower:
                 self._coalitions(keep, text, streams, rule, draw)
         self._permuted(keep, text, streams, settings)
         self._pairs(keep, text, streams, settings)
+        if not self._classes:
+            return
         for modality, sequences in streams.items():  # made again every time: no forward pass, and no older code's
             rng = seeded(self.part.spec.key, "clusters", modality)
             keep[entry(text, "clusters", settings.clusters, modality)] = pid.discretised(
@@ -74,18 +79,14 @@ class Shower:
         return [self._known[name] for name in names]
 
     def _together(self, shown: Sequence[Streams]) -> list[np.ndarray]:
-        size, count = self.subject.size, len(self.part)
-        merged: Streams = {m: [] for m in self.subject.modalities}
-        owners, steps = [], []
-        for start in range(0, count, size):
-            for owner, streams in enumerate(shown):
-                for m, sequences in merged.items():
-                    sequences += streams[m][start : start + size]
-                owners += [owner] * len(self.steps[start : start + size])
-                steps += self.steps[start : start + size]
-        scores = score(self.subject.predict, merged, size * len(shown))
-        of = np.repeat(owners, steps)
-        return [scores[of == owner] for owner in range(len(shown))]
+        size, found = self.subject.size, [[] for _ in shown]
+        for start in range(0, len(self.part), size):  # one batch, which so alone has to be in memory
+            rows = slice(start, start + size)
+            merged = {m: [x for streams in shown for x in streams[m][rows]] for m in self.subject.modalities}
+            scores = score(self.subject.predict, merged, size * len(shown))
+            for own, part in zip(found, np.split(scores, len(shown)), strict=True):
+                own.append(part)
+        return [np.concatenate(own) for own in found]
 
     def _full(self, keep: Keep, text: str, streams: Streams) -> None:
         """The scores with nothing absent, or a look at the first batch that those kept are still what it says."""
@@ -110,9 +111,9 @@ class Shower:
         keep |= zip(shown, self.remembered(list(shown.values())), strict=True)
 
     def _permuted(self, keep: Keep, text: str, streams: Streams, settings: Contribution) -> None:
-        """Predicted class of every item while one modality comes from other items."""
+        """Predicted class of every item, or its scores, while one modality comes from other items."""
         wanted, labels = {}, self.part.labels
-        for among in AMONG:
+        for among in AMONG if self._classes else ("all",):
             if among == "across" and len(np.unique(labels)) < 2:
                 continue
             for draw in range(settings.permutations):
@@ -122,16 +123,17 @@ class Shower:
                         rows = rearranged(labels, among, rng)
                         wanted[key] = streams | {m: self._taken(streams[m], rows)}
         found = self.scores(list(wanted.values()))
-        keep |= {key: s.argmax(1).astype(np.int16) for key, s in zip(wanted, found, strict=True)}
+        if self._classes:
+            found = [s.argmax(1).astype(np.int16) for s in found]
+        keep |= zip(wanted, found, strict=True)
 
-    def _taken(self, sequences: list[np.ndarray], rows: np.ndarray) -> list[np.ndarray]:
+    def _taken(self, sequences: Sequence[np.ndarray], rows: np.ndarray) -> Sequence[np.ndarray]:
         """The stream in which each item has another item's content."""
         if self.part.examples.per_step:
             return np.split(np.concatenate(sequences)[rows], np.cumsum(self.steps)[:-1])
-        taken = [sequences[row] for row in rows]
         if not self.part.examples.aligned:
-            return taken
-        return [to_length(x, len(own)) for x, own in zip(taken, sequences, strict=True)]
+            return derived(sequences, lambda row: sequences[rows[row]])
+        return derived(sequences, lambda row: to_length(sequences[rows[row]], len(sequences[row])))
 
     def _pairs(self, keep: Keep, text: str, streams: Streams, settings: Contribution) -> None:
         """Scores of one modality of example i with all others of example j, for all pairs of some examples."""
@@ -140,20 +142,24 @@ class Shower:
         if len(streams) < 2 or ((examples.aligned or examples.per_step) and len(lengths) > 1):
             return
         chosen = spread(len(self.part), settings.pairs)
+        own = {m: {i: sequences[i] for i in chosen} for m, sequences in streams.items()}
         for m in sides(tuple(streams)):
             if (key := entry(text, "pairs", settings.pairs, m)) in keep:
                 continue
-            shown = {other: [s[i if other == m else j] for i in chosen for j in chosen] for other, s in streams.items()}
+            shown = {other: [s[i if other == m else j] for i in chosen for j in chosen] for other, s in own.items()}
             table = score(self.subject.predict, shown, ROWS)
             if not np.isfinite(table).all():
                 raise Undefined("the model's scores of recombined examples are not all finite")
             keep[key] = table.reshape(len(chosen), len(chosen), self.steps[0], -1)
 
-    def _rows(self, sequences: list[np.ndarray]) -> np.ndarray:
-        """(items, D): the mean over time of each example, or each step where steps are scored."""
+    def _rows(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
+        """(items, D): the mean over time of each example, or each step where steps are scored.
+
+        Of pictures D is less than that of a step: a mean of neighbours in a row stands for them.
+        """
         if self.part.examples.per_step:
-            return np.concatenate(sequences)
-        return np.stack([x.mean(0, dtype=np.float64) for x in sequences])
+            return np.concatenate([_narrow(x) for x in sequences])
+        return np.stack([_narrow(x.mean(0, dtype=np.float64)) for x in sequences])
 
 
 def entry(text: str, what: str, number: int, *modalities: str) -> str:
@@ -174,6 +180,15 @@ def sides(modalities: tuple[str, ...]) -> tuple[str, ...]:
 def spread(count: int, wanted: int) -> np.ndarray:
     """Rows of at most ``wanted`` examples, spread evenly."""
     return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(int))
+
+
+def _narrow(x: np.ndarray) -> np.ndarray:
+    """(..., D) with runs of columns averaged, so that at most WIDEST are left."""
+    run = -(-x.shape[-1] // WIDEST)
+    if run == 1:
+        return x
+    starts = np.arange(0, x.shape[-1], run)
+    return np.add.reduceat(x, starts, axis=-1) / np.diff(starts, append=x.shape[-1])
 
 
 def _digests(shown: Sequence[Streams]) -> list[bytes]:

@@ -3,8 +3,9 @@
 Cells are the steps of all modalities of an example, together. Saliencies: ``attention``, the rollout over all maps
 (``protocols.measuring.maps``); ``gradient``, |gradient of the predicted class's score x input| summed over features;
 ``random``, the control. A cell is taken away by the absence rule ``mean``: zeros after standardisation. The class is
-the one predicted for the whole input. An example in which every step is predicted stands for its middle step: that
-step's prediction, with the cells of all steps.
+the one predicted for the whole input; of several labels, the mean probability of what is said of each. A predicted
+number has no probability, so what is measured by taking cells away has a reason in a regression. An example in which
+every step is predicted stands for its middle step: that step's prediction, with the cells of all steps.
 
 Findings, with s a saliency, under the first condition of ``Suite.attention`` and the protocol's primary one:
 
@@ -30,6 +31,7 @@ import torch
 from protocols.batches import seeded
 from protocols.corruptions import parse_condition
 from protocols.measuring import Finding, Subject
+from protocols.measuring.answers import CLASSIFICATION, REGRESSION, probabilities, said, strength
 from protocols.measuring.maps import middle
 from protocols.measuring.saliency import Observer, Seen, Vectors, item, spread, take
 from protocols.metrics import Undefined
@@ -39,13 +41,15 @@ from protocols.suite import Attention, Suite
 
 SALIENCIES = ("attention", "gradient", "random")
 REDUCED = ("comprehensiveness", "sufficiency", "deletion_auc", "insertion_auc")
+NO_PROBABILITY = "a predicted number has no probability that taking cells away could lower"
 
 
 def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Finding]:
     """All findings of the family; which and under what names, see above."""
     chosen = spread(len(presenter.part), suite.attention.items)
     ids = [presenter.part.examples.ids[presenter.part.index[i]] for i in chosen]
-    trained, untrained = Observer(subject), Observer(subject.untrained())
+    task = presenter.part.spec.task
+    trained, untrained = Observer(subject, task), Observer(subject.untrained(), task)
     for text in dict.fromkeys((suite.attention.conditions[0], presenter.part.spec.conditions[0])):
         try:
             streams = take(presenter.streams(subject.modalities, parse_condition(text)), chosen)
@@ -54,7 +58,11 @@ def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Fi
                 yield Finding(text, name, None, len(chosen), str(reason))
             continue
         found = saliencies(trained.see(streams), streams, ids)
-        yield from _reduced(subject, streams, found, suite.attention, text)
+        if task == REGRESSION:
+            for name in REDUCED:
+                yield Finding(text, name, None, len(chosen), NO_PROBABILITY)
+        else:
+            yield from _reduced(subject, streams, found, suite.attention, text, task)
         yield _agreement(text, "gradient_tau", found["attention"], found["gradient"])
         first = saliencies(untrained.see(streams), streams, ids)
         for name in ("attention", "gradient"):
@@ -76,7 +84,12 @@ def saliencies(seen: Seen, streams: Streams, ids: list[str]) -> dict[str, list[n
 
 
 def _reduced(
-    subject: Subject, streams: Streams, found: dict[str, list[np.ndarray] | str], wanted: Attention, condition: str
+    subject: Subject,
+    streams: Streams,
+    found: dict[str, list[np.ndarray] | str],
+    wanted: Attention,
+    condition: str,
+    task: str,
 ) -> Iterator[Finding]:
     """The findings that come from taking cells away in the order of each saliency."""
     orders, reasons = {}, {name: why for name, why in found.items() if isinstance(why, str)}
@@ -89,7 +102,7 @@ def _reduced(
     steps = [k / wanted.steps for k in range(wanted.steps + 1)]
     levels = sorted({*steps, *wanted.fractions})
     at, curve = [levels.index(f) for f in wanted.fractions], [levels.index(f) for f in steps]
-    curves = _curves(subject, streams, orders, levels)
+    curves = _curves(subject, streams, orders, levels, task)
     for name in SALIENCIES:
         own = [curves[key] for key in orders if key[0] == name]
         if not own:
@@ -111,7 +124,9 @@ def _reduced(
 Order = dict[tuple[str, int], np.ndarray]  # saliency and place of an example -> its cells, most salient first
 
 
-def _curves(subject: Subject, streams: Streams, orders: Order, levels: list[float]) -> dict[tuple, np.ndarray]:
+def _curves(
+    subject: Subject, streams: Streams, orders: Order, levels: list[float], task: str
+) -> dict[tuple, np.ndarray]:
     """Probability of the class that the whole input gets, without the top cells and with nothing else.
 
     Args:
@@ -132,15 +147,17 @@ def _curves(subject: Subject, streams: Streams, orders: Order, levels: list[floa
                 kept[asked[key][-1]] = mask
     # Examples of alike length stand together, so that little of a batch is padding.
     inputs = sorted(kept, key=lambda one: (len(one[1]), one))
-    probabilities = dict(zip(inputs, _scored(subject, streams, [(i, kept[i, m]) for i, m in inputs]), strict=True))
+    scored = dict(zip(inputs, _scored(subject, streams, [(i, kept[i, m]) for i, m in inputs], task), strict=True))
     found = {}
     for key, wanted in asked.items():
-        told = np.stack([probabilities[one] for one in wanted])  # (2 levels, K)
-        found[key] = told[:, told[0].argmax()].reshape(2, -1)
+        told = np.stack([scored[one] for one in wanted])  # (2 levels, K)
+        found[key] = strength(task, told, said(task, told[0])).mean(1).reshape(2, -1)
     return found
 
 
-def _scored(subject: Subject, streams: Streams, inputs: list[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:
+def _scored(
+    subject: Subject, streams: Streams, inputs: list[tuple[int, np.ndarray]], task: str
+) -> Iterator[np.ndarray]:
     """(K,) probabilities of each example with the cells that stay, batch by batch."""
     pending = iter(inputs)
     while batch := list(islice(pending, subject.size)):
@@ -154,7 +171,7 @@ def _scored(subject: Subject, streams: Streams, inputs: list[tuple[int, np.ndarr
         with torch.inference_mode():
             for values, masks in batches(reduced, len(batch)):
                 scores = subject.predict(values, masks).float().cpu()
-                yield from item(scores, masks).softmax(-1).double().numpy()
+                yield from probabilities(task, item(scores, masks)).double().numpy()
 
 
 def _agreement(condition: str, name: str, first: list[np.ndarray] | str, second: list[np.ndarray] | str) -> Finding:
@@ -177,11 +194,13 @@ def exhibits(subject: Subject, presenter: Presenter, suite: Suite) -> list[dict]
     """Examples with their saliency, for the board: small, and ready for JSON.
 
     The part is divided evenly. Of each stretch the first example is shown that the model gets right under the first
-    condition, but of the first stretch simply the first, which all methods have in common.
+    condition, but of the first stretch simply the first, which all methods have in common; so it is where numbers are
+    predicted, of which none is right.
 
     Returns:
         One dict for each example and condition of ``Suite.attention``: ``id``, ``condition``, ``label`` and
-        ``predicted`` (names of classes), ``probability`` of the predicted one, ``step`` where every step is
+        ``predicted`` (a class, the labels present, or each number by its name), ``probability`` of what is predicted,
+        the mean over several labels, None of numbers; ``step`` where every step is
         predicted (the one shown, from 0), ``modalities``: m -> ``attention`` and ``gradient``, the weights of its
         steps, which sum to 1, or None; and ``share``: m -> share by rollout, or None.
     """
@@ -195,7 +214,8 @@ def exhibits(subject: Subject, presenter: Presenter, suite: Suite) -> list[dict]
         except Undefined:  # the findings of the family tell why
             continue
     chosen, found = _shown_examples(subject, presenter, shown[0][1], wanted.exhibits) if shown else [], []
-    observer = Observer(subject)
+    task, classes = part.spec.task, part.examples.classes
+    observer = Observer(subject, task)
     for text, streams in shown:
         own = take(streams, chosen)
         seen = observer.see(own)
@@ -208,9 +228,11 @@ def exhibits(subject: Subject, presenter: Presenter, suite: Suite) -> list[dict]
                     "id": part.examples.ids[part.index[i]],
                     "condition": text,
                     **where,
-                    "label": part.examples.classes[_label(part, i)],
-                    "predicted": part.examples.classes[int(seen.predicted[k])],
-                    "probability": round(float(seen.probabilities[k].max()), 5),
+                    "label": _text(task, classes, _label(part, i)),
+                    "predicted": _text(task, classes, seen.predicted[k]),
+                    "probability": None
+                    if task == REGRESSION
+                    else round(float(strength(task, seen.probabilities[k], seen.predicted[k]).mean()), 5),
                     "modalities": {
                         m: {"attention": _weights(seen.rollout, m, k, n), "gradient": _weights(seen.gradient, m, k, n)}
                         for m, n in lengths.items()
@@ -229,16 +251,26 @@ def _shown_examples(subject: Subject, presenter: Presenter, streams: Streams, wa
     right = []
     with torch.inference_mode():
         for inputs, masks in batches(streams, subject.size):
-            right += item(subject.predict(inputs, masks).float().cpu(), masks).argmax(-1).tolist()
+            scores = item(subject.predict(inputs, masks).float().cpu(), masks)
+            right += list(said(part.spec.task, probabilities(part.spec.task, scores).numpy()))
     bounds = np.linspace(0, len(part), min(wanted, len(part)) + 1).round().astype(int).tolist()
     stretches = [range(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
-    return [0, *(next((i for i in one if right[i] == _label(part, i)), one[0]) for one in stretches[1:])]
+    return [0, *(next((i for i in one if np.array_equal(right[i], _label(part, i))), one[0]) for one in stretches[1:])]
 
 
-def _label(part, i: int) -> int:
-    """Class of an example's item."""
+def _label(part, i: int) -> np.ndarray:
+    """Class, labels or targets of an example's item."""
     label = part.examples.labels[part.index[i]]
-    return int(label[middle(len(label))]) if part.examples.per_step else int(label)
+    return label[middle(len(label))] if part.examples.per_step else label
+
+
+def _text(task: str, classes: tuple[str, ...], answer: np.ndarray) -> str:
+    """A class, the labels that are present, or each number by its name."""
+    if task == CLASSIFICATION:
+        return classes[int(answer)]
+    if task == REGRESSION:
+        return ", ".join(f"{name} {number:.2f}" for name, number in zip(classes, answer, strict=True))
+    return ", ".join(name for name, there in zip(classes, answer, strict=True) if there) or "none"
 
 
 def _weights(vectors: Vectors | str, modality: str, row: int, steps: int) -> list[float] | None:

@@ -5,7 +5,8 @@ Findings, for each modality m that the model uses:
 - ``discrepancy/<m>``: OGM-GE discrepancy ratio of the model's own uni-modal heads; a reason where it has none.
 - ``discrepancy/<m>/absent``: the same ratio of the scores that the whole model gives with all other modalities
   absent (rule ``mean``). Every model has these, so they compare between methods.
-- ``inside/<m>``: accuracy with all other modalities absent.
+- ``inside/<m>``: accuracy with all other modalities absent; outside classification the worth of
+  ``protocols.measuring.answers``, and the other findings have a reason.
 - ``entropy_gap`` of the heads, and ``entropy_gap/absent``.
 
 A model of one modality has reasons instead. The gap between ``inside/<m>`` and a model that was trained on m alone
@@ -19,8 +20,9 @@ import torch
 
 from protocols.corruptions import parse_condition
 from protocols.measuring import Finding, Heads, Subject
+from protocols.measuring.answers import CLASSIFICATION, NO_CLASSES, Worth
 from protocols.metrics import Undefined
-from protocols.metrics.imbalance import ONE, discrepancy_ratio, entropy_gap, inside
+from protocols.metrics.imbalance import ONE, discrepancy_ratio, entropy_gap
 from protocols.presentation import Presenter, Streams, score
 from protocols.suite import Suite
 
@@ -38,8 +40,16 @@ def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Fi
         return
     streams = presenter.streams(modalities, parse_condition(CONDITION))
     alone = {m: subject.scores(left) for m, left in each_alone(presenter, streams).items()}
+    worth = Worth.of(presenter.part)
     for m, scores in alone.items():
-        yield Finding(CONDITION, f"inside/{m}", inside(scores, labels), len(labels))
+        try:
+            yield Finding(CONDITION, f"inside/{m}", worth(scores, labels), len(labels))
+        except Undefined as reason:
+            yield Finding(CONDITION, f"inside/{m}", None, len(labels), str(reason))
+    if worth.task != CLASSIFICATION:
+        for name in (*_names(modalities, "/absent"), *_names(modalities, "")):
+            yield Finding(CONDITION, name, None, len(labels), NO_CLASSES.format(worth.task))
+        return
     yield from _compared(alone, labels, "/absent")
     if subject.heads is not None:
         yield from _compared(head_scores(subject.heads, streams, subject.size), labels, "")

@@ -63,10 +63,15 @@ class Label:
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a model adds to the steps: class tokens before a modality's, and bottleneck tokens."""
+    """What a model adds to the steps: class tokens before a modality's, and bottleneck tokens.
+
+    Args:
+        whole: True for a model that takes no padding, as one that cuts its own patches: none of its cells is any.
+    """
 
     classes: Mapping[str, int]
     bottleneck: int
+    whole: bool = False
 
 
 class Cells:
@@ -128,6 +133,8 @@ class Cells:
         first, *others = self.masks.values()
         if first.shape[1] == width and all(np.array_equal(first, other) for other in others):
             return first  # equal steps in all modalities, and one row for each
+        if self.tokens.whole:
+            return np.ones((self.count, width), bool)
         raise Undefined(f"which of the {width} cells of {'+'.join(side)} are padding is not known")
 
 

@@ -9,7 +9,9 @@ spread evenly over the part:
 Players    contiguous windows of real steps, ``suite.tokens.windows`` of each modality, or its steps where it has
            fewer; with eight players or fewer in all, the values are exact.
 Value      probability of the class that the model predicts from the whole example. Where a model scores each step:
-           that probability of each step's own prediction, mean over the steps of the example.
+           that probability of each step's own prediction, mean over the steps of the example. In a regression each
+           predicted number, of several labels the probability of what is said of each: credit is its size, mean over
+           them and over steps.
 Absence    steps of an absent window are zeros after standardisation, the training mean; masks stay full.
 Estimate   ``suite.tokens.permutations`` random orders and their reverses, drawn by the name of the example: the same
            for every method. Sampling noise adds to |phi| of every player that matters, so shares lean a little
@@ -22,17 +24,18 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from scipy.special import softmax
 
 from protocols.batches import seeded
 from protocols.corruptions import parse_condition
 from protocols.measuring import Finding, Subject
+from protocols.measuring.answers import CLASSIFICATION, probabilities, said, strength
 from protocols.metrics import Undefined
 from protocols.metrics.mm_shap import Design, design, present, share
 from protocols.presentation import Predict, Presenter
 from protocols.suite import Suite
 
-ROWS = 256  # coalitions in a forward pass
+ROWS = 256  # coalitions in a forward pass, fewer of large examples:
+INPUT_BYTES = 1 << 28
 Example = Mapping[str, np.ndarray]  # modality -> (T_m, D_m)
 Credit = dict[str, np.ndarray]  # modality -> (P_m,)
 
@@ -42,7 +45,7 @@ def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Fi
     part, tokens = presenter.part, suite.tokens
     chosen = spread(len(part), tokens.items)
     ids = [part.examples.ids[part.index[i]] for i in chosen]
-    counts = [np.size(part.examples.labels[part.index[i]]) for i in chosen]
+    counts = [len(part.examples.labels[part.index[i]]) if part.examples.per_step else 1 for i in chosen]
     for text in dict.fromkeys(("clean", part.spec.conditions[0])):
         if len(subject.modalities) < 2:  # share() says why there is none, without a forward pass
             credits = [{m: np.zeros(1) for m in subject.modalities}] * len(chosen)
@@ -50,7 +53,7 @@ def measure(subject: Subject, presenter: Presenter, suite: Suite) -> Iterator[Fi
             streams = presenter.streams(subject.modalities, parse_condition(text))
             examples = [{m: sequences[i] for m, sequences in streams.items()} for i in chosen]
             rngs = [seeded("mm_shap", part.spec.key, name) for name in ids]
-            credits = explain(subject.predict, examples, tokens.windows, tokens.permutations, rngs)
+            credits = explain(subject.predict, examples, tokens.windows, tokens.permutations, rngs, part.spec.task)
         for modality in subject.modalities:
             yield _finding(text, modality, credits, counts, mean=False)
             yield _finding(text, modality, credits, counts, mean=True)
@@ -63,9 +66,14 @@ def spread(count: int, wanted: int) -> np.ndarray:
 
 
 def explain(
-    predict: Predict, examples: Sequence[Example], windows: int, pairs: int, rngs: Sequence[np.random.Generator]
+    predict: Predict,
+    examples: Sequence[Example],
+    windows: int,
+    pairs: int,
+    rngs: Sequence[np.random.Generator],
+    task: str = CLASSIFICATION,
 ) -> list[Credit]:
-    """Shapley values of the windows of some examples.
+    """Shapley values of the windows of some examples, outside classification their mean size.
 
     Coalitions of examples with equal steps share forward passes, which so contain no padding.
 
@@ -80,11 +88,17 @@ def explain(
         rows = [i for i, s in enumerate(shapes) if s == shape]
         players = {m: min(windows, steps) for m, steps in zip(examples[rows[0]], shape, strict=True)}
         designs = [design(sum(players.values()), pairs, rngs[i]) for i in rows]
-        values = _values(predict, [examples[i] for i in rows], designs, players)
+        values = _values(predict, [examples[i] for i in rows], designs, players, task)
         borders = np.cumsum(list(players.values()))[:-1]
         for i, one, value in zip(rows, designs, values, strict=True):
-            found[i] = dict(zip(players, np.split(one.credit(value), borders), strict=True))
+            credit = one.credit(value) if value.ndim == 1 else _mean_size(one, value)
+            found[i] = dict(zip(players, np.split(credit, borders), strict=True))
     return found
+
+
+def _mean_size(one: Design, values: np.ndarray) -> np.ndarray:
+    """(R, P) values of several predictions -> (players,) mean |credit|."""
+    return np.mean([np.abs(one.credit(value)) for value in values.T], axis=0)
 
 
 def _finding(condition: str, modality: str, credits: list[Credit], counts: list[int], *, mean: bool) -> Finding:
@@ -103,22 +117,23 @@ def _finding(condition: str, modality: str, credits: list[Credit], counts: list[
 
 
 def _values(
-    predict: Predict, examples: list[Example], designs: list[Design], players: dict[str, int]
+    predict: Predict, examples: list[Example], designs: list[Design], players: dict[str, int], task: str
 ) -> list[np.ndarray]:
-    """v of every coalition of every example, (R,) each; the examples have equal steps."""
+    """v of every coalition of every example, (R,) or (R, P) each; the examples have equal steps."""
     coalitions = np.concatenate([one.coalitions for one in designs])
     owners = np.repeat(np.arange(len(examples)), [len(one.coalitions) for one in designs])
     stacked = {m: torch.from_numpy(np.stack([example[m] for example in examples])) for m in players}
-    scores = []
+    scores, size = [], sum(x[0].nbytes for x in stacked.values())
+    at_once = max(1, min(ROWS, INPUT_BYTES // size))
     with torch.inference_mode():
-        for start in range(0, len(coalitions), ROWS):
-            rows = slice(start, start + ROWS)
+        for start in range(0, len(coalitions), at_once):
+            rows = slice(start, start + at_once)
             inputs = _without(stacked, coalitions[rows], owners[rows], players)
             masks = {m: torch.ones(x.shape[:2], dtype=torch.bool) for m, x in inputs.items()}
             scores.append(predict(inputs, masks).float().cpu().numpy())
     borders = np.cumsum([len(one.coalitions) for one in designs])[:-1]
     split = np.split(np.concatenate(scores), borders)
-    return [_value(s, one.coalitions) for s, one in zip(split, designs, strict=True)]
+    return [_value(s, one.coalitions, task) for s, one in zip(split, designs, strict=True)]
 
 
 def _without(
@@ -133,9 +148,12 @@ def _without(
     return inputs
 
 
-def _value(scores: np.ndarray, coalitions: np.ndarray) -> np.ndarray:
-    """Probability of the class that the whole example gives: (R, K) or (R, T, K) -> (R,), mean over steps."""
-    probabilities = softmax(scores.astype(np.float64), axis=-1)
-    predicted = scores[coalitions.all(1).argmax()].argmax(-1)  # () or (T,)
-    chosen = np.take_along_axis(probabilities, np.broadcast_to(predicted[..., None], (*scores.shape[:-1], 1)), -1)
-    return chosen.reshape(len(scores), -1).mean(1)
+def _value(scores: np.ndarray, coalitions: np.ndarray, task: str) -> np.ndarray:
+    """What a coalition says of what the whole example gives: (R, K) or (R, T, K) -> (R,), mean over steps.
+
+    Outside classification (R, P), one for each step and number.
+    """
+    of = probabilities(task, torch.from_numpy(scores.astype(np.float64))).numpy()
+    whole = said(task, of[coalitions.all(1).argmax()])  # () or (T,), outside classification (K,) or (T, K)
+    found = strength(task, of, whole).reshape(len(scores), -1)
+    return found.mean(1) if task == CLASSIFICATION else found

@@ -6,10 +6,10 @@ Findings, for every metric of the protocol (``accuracy`` stands for each):
 metric                  condition          value
 ======================  =================  ==================================================================
 ``accuracy``            a condition        the score; not for conditions of the protocol, whose runs have it
-``retention/accuracy``  a condition        score / clean score
+``retention/accuracy``  a condition        score / clean score; of an error clean error / error
 ``retention/accuracy``  a sweep            its mean over the severities
 ``area/accuracy``       a sweep            area under clean and all severities, by rank
-``worst/accuracy``      a sweep            the lowest score
+``worst/accuracy``      a sweep            the lowest score, or the largest error
 ======================  =================  ==================================================================
 
 A sweep is named by what its conditions share: ``audio/white_noise``. Corruption error and effective robustness
@@ -21,9 +21,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from protocols.corruptions import Condition, parse_condition
+from protocols.evaluation import score_of
 from protocols.measuring import Finding, Subject
 from protocols.metrics import Undefined, metric
-from protocols.metrics.robustness import area, retention, worst
+from protocols.metrics.robustness import area, error_retention, largest, retention, worst
 from protocols.presentation import Presenter
 from protocols.suite import Suite
 
@@ -57,18 +58,26 @@ def measure(
             return Finding(condition, name, None, len(labels), str(reason))
 
     for name in part.spec.metrics:
-        score = metric(name).score()
-        points = {text: reasons.get(text) or score(keep[text], labels) for text in suite.all_conditions()}
+        score, error = score_of(name, part.examples.classes), metric(name).higher_is_better is False
+        kept, lowest = (error_retention, largest) if error else (retention, worst)
+        points = {text: reasons.get(text) or _scored(score, keep[text], labels) for text in suite.all_conditions()}
         for text, point in points.items():
             if text not in own:
                 yield finding(text, name, float, point)
             if text != "clean":
-                yield finding(text, f"retention/{name}", retention, point, points["clean"])
+                yield finding(text, f"retention/{name}", kept, point, points["clean"])
         for sweep in suite.sweeps:
             curve = [points[condition.text] for condition in suite.sweep(sweep)]
             yield finding(sweep, f"area/{name}", area, curve, points["clean"])
-            yield finding(sweep, f"worst/{name}", worst, curve)
-            yield finding(sweep, f"retention/{name}", retention, curve, points["clean"])
+            yield finding(sweep, f"worst/{name}", lowest, curve)
+            yield finding(sweep, f"retention/{name}", kept, curve, points["clean"])
+
+
+def _scored(score: Callable[..., float], scores: np.ndarray, labels: np.ndarray) -> Score:
+    try:
+        return score(scores, labels)
+    except Undefined as reason:
+        return reason
 
 
 def _scores(subject: Subject, presenter: Presenter, condition: Condition, clean: np.ndarray | None) -> np.ndarray:

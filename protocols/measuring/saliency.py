@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from protocols.measuring import Subject
+from protocols.measuring.answers import CLASSIFICATION, REGRESSION, probabilities, said
 from protocols.measuring.maps import Cells, Label, Labelled, Tokens, middle, received, rolled
 from protocols.metrics import Undefined
 from protocols.metrics.attention import effective_cells, entropy, modality_share, sparsity
 from protocols.presentation import Streams, batches
 
+MAP_BYTES = 2 << 30  # attention maps of a batch
 Vectors = dict[str, np.ndarray]  # modality -> (N, longest T_m), zero on padding
 DESCRIBED = {"attention_entropy": entropy, "attention_cells": effective_cells, "attention_sparsity": sparsity}
 
@@ -24,14 +26,17 @@ class Seen:
     An example's item is what is predicted for it; where every step is scored, the score of its middle step.
 
     Args:
-        probabilities: (N, K) of each example's item.
-        gradient: |gradient of the predicted class's score x input|, summed over features; empty if not wanted.
+        task: key of ``protocols.tasks.TASKS``.
+        probabilities: (N, K) of each example's item; the predicted numbers in a regression.
+        gradient: |gradient of the largest score x input|, summed over features; of a regression summed over its
+            targets, each by itself; empty if not wanted.
         rollout: share of each input cell in what the prediction attends to; all cells of an example sum to 1.
         share: (N, modalities) sums of it, where the model chooses between modalities.
         received: what each modality's cells receive from other streams' queries, by modality.
         described: a map's name without its layer -> key of DESCRIBED -> (examples that have it,), mean over layers.
     """
 
+    task: str
     probabilities: np.ndarray
     gradient: Vectors
     rollout: Vectors | str
@@ -41,8 +46,8 @@ class Seen:
 
     @property
     def predicted(self) -> np.ndarray:
-        """(N,) class."""
-        return self.probabilities.argmax(1)
+        """(N,) class, (N, K) bool of labels, or (N, K) numbers."""
+        return said(self.task, self.probabilities)
 
 
 def spread(count: int, wanted: int) -> list[int]:
@@ -68,11 +73,13 @@ class Observer:
 
     Args:
         subject: trained, or with its first weights.
+        task: what its scores are.
     """
 
-    def __init__(self, subject: Subject):
-        self.subject = subject
+    def __init__(self, subject: Subject, task: str = CLASSIFICATION):
+        self.subject, self.task = subject, task
         self._tokens: Tokens | None = None  # of the architecture: found once
+        self._size = 0  # examples a batch, so that their maps fit; found once
 
     def see(self, streams: Streams, *, describe: bool = False, gradient: bool = True) -> Seen:
         """One pass over some examples.
@@ -82,14 +89,16 @@ class Observer:
             describe: whether the numbers of every map are wanted. gradient: whether gradients are.
         """
         self._tokens = self._tokens or learned_tokens(self.subject, streams)
+        self._size = self._size or _fitting(self.subject, streams)
         found = []
-        for inputs, masks in batches(streams, self.subject.size):
-            scores, products, maps = _run(self.subject, inputs, masks, gradient)
+        for inputs, masks in batches(streams, self._size):
+            scores, products, maps = _run(self.subject, inputs, masks, gradient, each=self.task == REGRESSION)
             cells = Cells({m: mask.numpy() for m, mask in masks.items()}, self._tokens)
             means = [(label, weights.mean(1, dtype=np.float64)) for label, weights in maps]
             found.append(
                 Seen(
-                    item(scores, masks).softmax(-1).double().numpy(),
+                    self.task,
+                    probabilities(self.task, item(scores, masks)).double().numpy(),
                     products,
                     *_rolled(cells, means, scores.ndim == 3),
                     {m: _or_reason(received, cells, means, m) for m in self.subject.modalities},
@@ -99,31 +108,47 @@ class Observer:
         return _joined(found)
 
 
+def _fitting(subject: Subject, streams: Streams) -> int:
+    """Examples whose attention maps take up MAP_BYTES, going by the first one; the subject's own number at most."""
+    inputs, masks = next(batches({m: sequences[:1] for m, sequences in streams.items()}, 1))
+    with torch.no_grad(), subject.recorder() as maps:
+        subject.predict(inputs, masks)
+    size = sum(weights.nbytes for _, weights in maps)
+    return min(subject.size, max(1, MAP_BYTES // size)) if size else subject.size
+
+
 def _run(
-    subject: Subject, inputs: dict[str, Tensor], masks: dict[str, Tensor], gradient: bool
+    subject: Subject, inputs: dict[str, Tensor], masks: dict[str, Tensor], gradient: bool, each: bool
 ) -> tuple[Tensor, Vectors, Labelled]:
-    """Scores, |gradient x input| of each modality, and the maps of one batch."""
+    """Scores, |gradient x input| of each modality, and the maps of one batch.
+
+    Args:
+        each: whether every score has its gradient, and not the largest alone.
+    """
     # On a GPU the recurrent layers of cuDNN have no backward pass in evaluation mode.
     with torch.set_grad_enabled(gradient), torch.backends.cudnn.flags(enabled=not gradient):
         inputs = {m: x.clone().requires_grad_(gradient) for m, x in inputs.items()}
         with subject.recorder() as maps:
             scores = subject.predict(inputs, masks)
         scores = scores.float().cpu()
-        products = _products(item(scores, masks), inputs) if gradient else {}
+        products = _products(item(scores, masks), inputs, each) if gradient else {}
     labelled = [(Label.read(label, subject.modalities), w.cpu().numpy()) for label, w in maps]
     return scores.detach(), products, labelled
 
 
-def _products(scores: Tensor, inputs: dict[str, Tensor]) -> Vectors:
-    """(B, T) sums over features of |gradient of the largest of (B, K) scores x input|."""
-    best = scores.amax(-1).sum()
-    if not best.requires_grad:  # of no input
-        return {m: np.zeros(x.shape[:2]) for m, x in inputs.items()}
-    gradients = torch.autograd.grad(best, list(inputs.values()), allow_unused=True, materialize_grads=True)
-    return {
-        m: (g * x.detach()).abs().sum(-1).double().cpu().numpy()
-        for (m, x), g in zip(inputs.items(), gradients, strict=True)
-    }
+def _products(scores: Tensor, inputs: dict[str, Tensor], each: bool) -> Vectors:
+    """(B, T) sums over features of |gradient of the largest of (B, K) scores x input|; with ``each`` over all K."""
+    found = {m: np.zeros(x.shape[:2]) for m, x in inputs.items()}
+    if not scores.requires_grad:  # of no input
+        return found
+    for score in scores.unbind(-1) if each else [scores.amax(-1)]:
+        given = list(inputs.values())
+        gradients = torch.autograd.grad(
+            score.sum(), given, retain_graph=each, allow_unused=True, materialize_grads=True
+        )
+        for m, g in zip(inputs, gradients, strict=True):
+            found[m] += (g * inputs[m].detach()).abs().sum(-1).double().cpu().numpy()
+    return found
 
 
 def _rolled(cells: Cells, maps: Labelled, per_step: bool) -> tuple[Vectors | str, np.ndarray | str]:
@@ -160,7 +185,7 @@ def learned_tokens(subject: Subject, streams: Streams) -> Tokens:
         with torch.no_grad(), subject.recorder() as maps:
             subject.predict(inputs, masks)
     except ValueError:
-        return Tokens(classes, bottleneck)
+        return Tokens(classes, bottleneck, whole=True)
     for text, weights in maps:
         label = Label.read(text, subject.modalities)
         owned = [m for m in label.key if m in steps]
@@ -215,6 +240,7 @@ def _joined(found: list[Seen]) -> Seen:
             numbers = [v for v in values if not isinstance(v, str)]
             described[name][metric] = np.concatenate(numbers) if numbers else values[0]
     return Seen(
+        first.task,
         np.concatenate([one.probabilities for one in found]),
         {m: _stack([one.gradient[m] for one in found]) for m in first.gradient},
         _first_reason(rollouts) or {m: _stack([r[m] for r in rollouts]) for m in first.rollout},

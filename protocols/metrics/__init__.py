@@ -1,7 +1,7 @@
 """METRICS: name -> direction, bounds and the function that computes it. Imports nothing heavy."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from protocols.tasks import TASKS
@@ -69,27 +69,28 @@ METRICS = {
         Metric("binary_f1", "Weighted F1 of present and absent", f"{MULTILABEL}:binary_f1", True, (0.0, 1.0)),
         Metric("map", "Mean average precision", f"{MULTILABEL}:mean_average_precision", True, (0.0, 1.0)),
         # Robustness; the condition of a score over a sweep is the sweep: audio/white_noise.
+        # Area and worst are in the unit of their score, and as good as it is.
         Metric("area", "Area under the robustness curve", f"{ROBUSTNESS}:area", True, (0.0, 1.0)),
         Metric("worst", "Score at the worst severity", f"{ROBUSTNESS}:worst", True, (0.0, 1.0)),
-        Metric("retention", "Share of the clean score kept", f"{ROBUSTNESS}:retention", True, (0.0, INF)),
+        Metric("retention", "Share of the clean score kept", f"{ROBUSTNESS}:retention", True, (-INF, INF)),
         Metric("corruption_error", "Corruption error", f"{ROBUSTNESS}:corruption_error", False, (0.0, INF)),
         Metric("effective", "Effective robustness", f"{ROBUSTNESS}:effective_robustness", True, (-INF, INF)),
         # Contribution; qualified by modality, then by absence rule or class.
-        Metric("shapley", "Shapley value of the score", f"{CONTRIBUTION}:shapley", None, (-1.0, 1.0)),
+        Metric("shapley", "Shapley value of the score", f"{CONTRIBUTION}:shapley", None, (-INF, INF)),
         Metric("shapley_share", "Shapley share, label-free", f"{CONTRIBUTION}:shapley_share", None, (0.0, 1.0)),
-        Metric("shapley_interaction", "Shapley interaction", f"{CONTRIBUTION}:interaction", None, (-2.0, 2.0)),
+        Metric("shapley_interaction", "Shapley interaction", f"{CONTRIBUTION}:interaction", None, (-INF, INF)),
         Metric("shape", "SHAPE contribution", f"{CONTRIBUTION}:shape", None, (-INF, INF)),
         Metric("shape_cooperation", "SHAPE cooperation", f"{CONTRIBUTION}:shape_cooperation", None, (-INF, INF)),
         Metric("intershap", "InterSHAP, interaction share", f"{CONTRIBUTION}:intershap", None, (0.0, 1.0)),
-        Metric("emap_gap", "EMAP gap, model - additive projection", f"{CONTRIBUTION}:emap_gap", None, (-1.0, 1.0)),
+        Metric("emap_gap", "EMAP gap, model - additive projection", f"{CONTRIBUTION}:emap_gap", None, (-INF, INF)),
         Metric("perceptual", "Perceptual score", f"{CONTRIBUTION}:perceptual", None, (-INF, INF)),
-        Metric("utilisation", "Conditional utilisation rate", f"{CONTRIBUTION}:utilisation", None, (-INF, 1.0)),
+        Metric("utilisation", "Conditional utilisation rate", f"{CONTRIBUTION}:utilisation", None, (-INF, INF)),
         Metric("absence_gap", "Disagreement of absence rules", f"{CONTRIBUTION}:absence_gap", None, (0.0, 1.0)),
         Metric("mm_shap", "MM-SHAP share", "protocols.metrics.mm_shap:share", None, (0.0, 1.0)),
         Metric("pid", "PID", "protocols.metrics.pid:decompose", None, (0.0, INF), "bits"),
         # Imbalance.
         Metric("discrepancy", "OGM-GE discrepancy ratio", f"{IMBALANCE}:discrepancy_ratio", None, (0.0, INF), "ratio"),
-        Metric("inside", "Accuracy of a modality inside the model", f"{IMBALANCE}:inside", None, (0.0, 1.0)),
+        Metric("inside", "Score of a modality inside the model", f"{IMBALANCE}:inside", None, (-INF, 1.0)),
         Metric("entropy_gap", "Prediction-entropy gap", f"{IMBALANCE}:entropy_gap", None, (0.0, INF), "nats"),
         Metric("ogr", "Overfitting-to-generalisation ratio", f"{IMBALANCE}:ogr", False, (-INF, INF), "ratio"),
         # Attention behaviour and faithfulness.
@@ -119,6 +120,7 @@ METRICS = {
 }
 
 
+IN_ITS_UNIT = ("area", "worst", "effective")  # of the score that follows the slash
 # What a protocol may name for its task: whole-split scores and labels in, one number out.
 OF_TASK = {
     name: tuple(metric for metric, card in METRICS.items() if card.target.startswith(f"{task.metrics}:"))
@@ -127,12 +129,16 @@ OF_TASK = {
 
 
 def metric(name: str) -> Metric:
-    """The metric of a record; what follows a slash only qualifies it.
+    """The metric of a record. What follows a slash only qualifies it, but ``area/mae`` is in the unit of ``mae``.
 
     Raises:
         KeyError: listing what is known.
     """
-    base = name.split("/")[0]
+    base, _, of = name.partition("/")
     if base not in METRICS:
         raise KeyError(f"No metric {base!r}. Known: {', '.join(METRICS)}.")
+    score = METRICS.get(of.partition("/")[0])
+    if base in IN_ITS_UNIT and score:
+        way = {} if base == "effective" else {"higher_is_better": score.higher_is_better, "bounds": score.bounds}
+        return replace(METRICS[base], unit=score.unit, **way)
     return METRICS[base]

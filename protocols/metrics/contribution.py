@@ -170,8 +170,8 @@ def _grounded(values: np.ndarray, modalities: int, majority: float) -> np.ndarra
 
 def _accuracy(values: np.ndarray) -> float:
     accuracy = float(values.reshape(-1)[-1])
-    if accuracy == 0:
-        raise Undefined("the accuracy of the full model is 0, which it would be divided by")
+    if accuracy <= 0:
+        raise Undefined(f"the score of the full model is {accuracy:.3g}, which it would be divided by")
     return accuracy
 
 
@@ -274,10 +274,10 @@ def perceptual(accuracy: float, permuted: Sequence[float]) -> float:
         (accuracy - mean over permutations of the accuracy with that modality permuted) / accuracy
 
     Raises:
-        Undefined: if the accuracy is 0.
+        Undefined: if the accuracy is 0, or another score 0 or less.
     """
-    if accuracy == 0:
-        raise Undefined("the accuracy is 0, which it would be divided by")
+    if accuracy <= 0:
+        raise Undefined(f"the score is {accuracy:.3g}, which it would be divided by")
     return float((accuracy - np.mean(permuted)) / accuracy)
 
 
@@ -287,7 +287,7 @@ def utilisation(accuracy: float, without: float) -> float:
         (accuracy - accuracy without it) / accuracy
 
     Raises:
-        Undefined: if the accuracy is 0.
+        Undefined: if the accuracy is 0, or another score 0 or less.
     """
     return perceptual(accuracy, [without])
 

@@ -1,10 +1,11 @@
 """Robustness scores of one model: a score under corruption against its own clean score and a reference model's.
 
-A curve is (S,) scores under the S severities of a sweep, from mild to severe, each a fraction where higher is
-better (accuracy, F1). The axis of a curve is the rank of the severity: clean input is rank 0, the mildest severity
-rank 1. A physical axis would have no place for clean input, which is infinitely many decibels away, and no common
-unit with other corruptions; so severities count equally, however the sweep spaces them, and a value belongs to the
-sweep of its suite. Nothing here depends on which other methods were measured.
+A curve is (S,) scores under the S severities of a sweep, from mild to severe, in the unit of their metric; higher is
+better (accuracy, F1, concordance) unless the function is one for errors. The axis of a curve is the rank of the
+severity: clean input is rank 0, the mildest severity rank 1. A physical axis would have no place for clean input, which
+is infinitely many decibels away, and no common unit with other corruptions; so severities count equally, however the
+sweep spaces them, and a value belongs to the sweep of its suite. Nothing here depends on which other methods were
+measured.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ def area(curve: np.ndarray, clean: float) -> float:
         curve: (S,) scores, S at least 1.
 
     Returns:
-        In [0, 1]; the clean score for a model that nothing harms.
+        In the unit of the scores; the clean score for a model that nothing harms.
     """
     points = np.concatenate([[clean], _curve(curve)])
     return float(np.mean((points[1:] + points[:-1]) / 2))
@@ -33,15 +34,32 @@ def worst(curve: np.ndarray) -> float:
     return float(_curve(curve).min())
 
 
+def largest(errors: np.ndarray) -> float:
+    """``worst`` of (S,) errors: the largest."""
+    return float(_curve(errors).max())
+
+
 def retention(score: np.ndarray | float, clean: float) -> float:
     """Score / clean score; for a curve the mean over its severities. Above 1 where the corruption helps.
 
     Raises:
-        Undefined: if the clean score is 0.
+        Undefined: if the clean score is 0 or less, as a correlation can be.
     """
-    if clean == 0:
-        raise Undefined("the clean score is 0, so no share of it can be kept")
+    if clean <= 0:
+        raise Undefined(f"the clean score is {clean:.3g}, so no share of it can be kept")
     return float(_curve(np.atleast_1d(score)).mean() / clean)
+
+
+def error_retention(error: np.ndarray | float, clean: float) -> float:
+    """``retention`` of an error: clean error / error; for a curve the mean over its severities.
+
+    Raises:
+        Undefined: if there is no error to divide by.
+    """
+    errors = _curve(np.atleast_1d(error))
+    if not errors.all():
+        raise Undefined("there is no error, so the clean error is no share of it")
+    return float((clean / errors).mean())
 
 
 def corruption_error(curve: np.ndarray, reference: np.ndarray) -> float:

@@ -3,6 +3,7 @@ import pytest
 import zoo.spec
 from leaderboard import contributions, store
 from leaderboard.score_tables import reasons_table, scores_table, texts
+from protocols.spec import committed
 from protocols.statistics import t_interval
 
 NOISE = "audio/missing"
@@ -88,7 +89,7 @@ def test_scores_are_named_for_readers():
 def test_tables_say_scores_in_words_and_dashes(engine, spec):
     said = texts(contributions.cells(engine, spec, ("inside",), ["late_fusion"]), ("inside",), but="clean")
     table = scores_table(said, ["late_fusion", "audio_only"])
-    assert table.loc["Accuracy of a modality inside the model: audio"].to_list() == ["60 ± 25 %", "–"]
+    assert table.loc["Score of a modality inside the model: audio"].to_list() == ["60 ± 25 %", "–"]
     assert texts(contributions.cells(engine, spec, ("inside",), ["late_fusion"]), ("inside",))[0][0].endswith(
         ": audio, clean"
     )
@@ -101,3 +102,13 @@ def test_one_reason_is_one_row(engine, spec):
     (row,) = reasons_table(queries.undefined(engine, spec, "pid")).to_dict("records")
     assert (row["Method"], row["Why"], row["Runs"]) == ("late_fusion", "defined for two modalities.", 3)
     assert row["Scores"] == "PID (bits): redundant"
+
+
+def test_what_is_shared_out_has_a_name():
+    specs = committed()
+    assert contributions.worth(specs["synthetic@1"]) == ("accuracy", "")
+    assert contributions.worth(specs["affwild2-i3d@1"]) == ("concordance correlation", "")
+    name, meaning = contributions.worth(specs["mosi-words-aligned@1"])
+    assert name == "skill" and "the mean absolute error of the targets' mean" in meaning
+    metrics = [contributions.inside_metric(specs[k]) for k in ("synthetic@1", "affwild2-i3d@1", "mosi-words-aligned@1")]
+    assert metrics == ["accuracy", "ccc", None]

@@ -1,6 +1,7 @@
 """Robustness as tables: by hand, against late fusion run by run, and with reasons where there is no number."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from leaderboard import queries, robustness, store
@@ -118,3 +119,17 @@ def test_a_measured_constant_is_seen(engine, bundles, grid, suite, monkeypatch):
     monkeypatch.setattr(robustness, "corruption_error", lambda curve, reference: float((1 - curve).mean()))
     with pytest.raises(AssertionError):
         test_scores_against_late_fusion_by_hand(engine, bundles, grid, suite)
+
+
+def test_errors_are_compared_as_errors(suite):
+    """Half of the reference's errors; 0.1 more than on clean input, where the reference has 0.3 more."""
+    rows = []
+    for method, clean, noisy in (("late_fusion", 0.5, 0.8), ("mult-paper", 0.3, 0.4)):
+        told = dict.fromkeys(NOISE, noisy) | {"clean": clean}
+        rows += [
+            {"run": method, "method": method, "split": "test", "seed": 0, "condition": c, "value": v}
+            for c, v in told.items()
+        ]
+    found = pd.DataFrame(robustness._compared(pd.DataFrame(rows), suite, "mae")).set_index(["method", "metric"])
+    assert found.loc[("mult-paper", "corruption_error/mae"), "value"] == pytest.approx(0.5)
+    assert found.loc[("mult-paper", "effective/mae"), "value"] == pytest.approx(0.2)  # loses less

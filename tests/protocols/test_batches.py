@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from protocols.batches import IGNORED, Division, Standardiser, pad
+from protocols import batches as module
+from protocols.batches import IGNORED, Division, OnDemand, Standardiser, in_memory, pad
 from protocols.corruptions import parse_condition
 from protocols.examples import DataError, Examples, Stream
 from protocols.spec import load
@@ -77,6 +78,70 @@ def test_features_are_standardised_on_the_training_part(division):
 def test_a_feature_that_never_varies_becomes_zero():
     standardise = Standardiser.of([np.array([[1.0, 5.0], [3.0, 5.0]], dtype=np.float32)])
     assert standardise(np.array([[1.0, 5.0]], dtype=np.float32)).tolist() == [[-1.0, 0.0]]
+
+
+def test_one_block_is_measured_as_numpy_measures_it():
+    sequences = [3 + 2 * np.random.default_rng(k).standard_normal((5, 4)).astype(np.float32) for k in range(9)]
+    rows = np.concatenate(sequences).astype(np.float64)
+    got = Standardiser.of(sequences)
+    assert np.array_equal(got.mean, rows.mean(0).astype(np.float32))
+    assert np.array_equal(got.scale, rows.std(0).astype(np.float32))
+
+
+def test_blocks_are_joined_to_the_moments_of_all_rows(monkeypatch):
+    """Far from zero, where a sum of squares would lose what matters; and a feature that never varies stays one."""
+    rng = np.random.default_rng(0)
+    sequences = [
+        np.concatenate([1e4 + rng.standard_normal((n, 2)), np.full((n, 1), 123.4)], 1).astype(np.float32)
+        for n in (1, 40, 3, 500, 2)
+    ]
+    whole = np.concatenate(sequences).astype(np.float64)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 1)  # each by itself
+    got = Standardiser.of(iter(sequences))
+    assert got.mean == pytest.approx(whole.mean(0), rel=1e-7)
+    assert got.scale[:2] == pytest.approx(whole.std(0)[:2], rel=1e-6) and got.scale[2] == 1
+
+
+def test_what_does_not_fit_is_made_each_time_and_the_same():
+    made = []
+
+    def make(place):
+        made.append(place)
+        return np.full(4, place, np.float32)
+
+    held = OnDemand(make, 6, room=33)  # of 16 bytes each: two fit, the third begins
+    assert made == [0, 1, 2] and held.nbytes == 48 and not in_memory(held)
+    assert [x[0] for x in held] == [0, 1, 2, 3, 4, 5] and made == [0, 1, 2, 3, 4, 5]
+    assert [x[0] for x in held[1:5:3]] == [1, 4] and made[6:] == [4]
+    assert held[-1][0] == 5 and in_memory(OnDemand(make, 2, room=100)) and in_memory([])
+    with pytest.raises(IndexError):
+        held[6]
+
+
+def test_an_array_in_several_places_takes_its_bytes_once():
+    one = np.zeros(4, np.float32)
+    assert OnDemand(lambda place: one, 100, room=17).whole
+
+
+def test_batches_do_not_depend_on_what_fits_into_memory(monkeypatch):
+    mixed = spec(training_conditions=("clean", "audio/feature_noise/0dB"))
+    given = {"condition": None, "draw": "epoch 1", "order": (0, 1)}
+
+    def seen():
+        division = Division(mixed, examples(), PARTS)
+        tested = division.open_test(lambda: None)
+        noisy = parse_condition("audio/feature_noise/0dB")
+        return [*batches(division.training, **given), *batches(tested, condition=noisy)]
+
+    first = seen()
+    for room in ("HELD_BYTES", "KEPT_BYTES"):
+        monkeypatch.setattr(module, room, 100)
+    again = seen()
+    assert len(first) == len(again) == 4
+    for a, b in zip(first, again, strict=True):
+        assert np.array_equal(a.index, b.index) and torch.equal(a.labels, b.labels)
+        for m in a.inputs:
+            assert torch.equal(a.inputs[m], b.inputs[m]) and torch.equal(a.masks[m], b.masks[m])
 
 
 def test_noise_is_the_same_for_everyone_and_touches_one_modality(division):

@@ -150,6 +150,31 @@ def test_what_is_kept_is_bounded(monkeypatch):
     assert same(shown(made, "audio/babble/10dB"), shown(presenter(media()), "audio/babble/10dB"))
 
 
+def test_nothing_depends_on_what_fits_into_memory(monkeypatch):
+    held = presenter(media())
+    plain = {text: shown(held, text) for text in MEDIA}
+    absent = {rule: held.without(plain["clean"], ["video"], rule) for rule in presentation.ABSENCE}
+    monkeypatch.setattr(presentation, "KEPT_BYTES", 1)
+    monkeypatch.setattr(batching, "HELD_BYTES", 1)
+    monkeypatch.setattr(batching, "KEPT_BYTES", 1)
+    made = presenter(media())
+    for text, wanted in plain.items():
+        assert same(shown(made, text), wanted), text
+    clean = shown(made, "clean")
+    assert not batching.in_memory(clean["audio"])
+    for rule, wanted in absent.items():
+        assert same(made.without(clean, ["video"], rule), wanted), rule
+    batched = zip(batches(clean, 5), batches(plain["clean"], 5), strict=True)
+    assert all(torch.equal(a[m], b[m]) for pair in batched for a, b in zip(*pair, strict=True) for m in BOTH)
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+def test_only_classes_contradict(task):
+    made = presenter(rows(np.full(N, 3)), task=task)
+    with pytest.raises(Undefined, match=f"of another class, and the task is {task}"):
+        shown(made, "audio/conflict")
+
+
 def test_babble_has_the_stated_ratio_in_the_media(monkeypatch):
     made, heard = presenter(media()), []
     monkeypatch.setattr(Presenter, "_features", lambda self, m, raw, change: heard.append((raw, change(raw))) or raw)

@@ -21,6 +21,7 @@ from runners import trial
 from runners.papers_cli import refusal
 from runners.reproduce import prepare, recompute
 from runners.settings import Settings
+from tests.runners.measured import cut, measured
 from zoo.spec import load as load_method
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def films(settings, monkeypatch):
     return settings
 
 
-def test_a_brought_data_set_runs_with_its_own_folds(films, tmp_path):
+def test_a_brought_data_set_runs_with_its_own_folds(films, tmp_path, monkeypatch):
     raw = load_protocol("afew-va-actors@1").model_dump(mode="json")
     raw["budget"] |= {"epochs": 1}
     path = tmp_path / "short.yaml"
@@ -69,6 +70,10 @@ def test_a_brought_data_set_runs_with_its_own_folds(films, tmp_path):
     assert scores["clean", "ccc"].value == pytest.approx(
         (scores["clean", "ccc/valence"].value + scores["clean", "ccc/arousal"].value) / 2
     )
+    cut(monkeypatch, "afew-va-actors@1", "short@1")
+    found = measured(place, films)
+    assert found["clean", "shapley/video"]["value"] is not None
+    assert "the model uses video only" in found["clean", "intershap"]["reason"]
     told = pd.read_parquet(place / "predictions.parquet")
     assert {"label_0", "label_1", "score_0", "score_1"} <= set(told.columns)
 
@@ -107,7 +112,13 @@ def test_the_rows_of_one_backbone_run_once_its_features_are_there(sequences, mon
     assert {o.cell.row.title for o in found.runnable} == {"cross-attention (I3D)", "joint cross-attention (I3D)"}
     assert {experiment.protocol.key for experiment in found.experiments} == {"affwild2-i3d@1"}
     found = prepare(told, table, sequences, seeds=1, rows=["joint cross-attention"])
-    finished = [o for _, place, outcomes in recompute(found, sequences, "serial", lambda *_: None) for o in outcomes]
+    ((_, place, finished),) = recompute(found, sequences, "serial", lambda *_: None)
+    cut(monkeypatch, spec.key, spec.key)
+    told = measured(place, sequences)
+    under = told["video/feature_noise/-10dB", "ccc/arousal"]
+    assert under["n"] == 64 and under["value"] != told["video/feature_noise/-10dB", "ccc/valence"]["value"]
+    assert told["clean", "mm_shap/video"]["value"] is not None
+    assert told["video/feature_noise/-10dB", "drift/audio/gradient"]["value"] is not None
     assert len(finished) == 2 and all(outcome.main is not None for outcome in finished)
     assert {outcome.cell.column.metric for outcome in finished} == {"ccc/valence", "ccc/arousal"}
     assert all(0 < abs(value) < 1 for outcome in finished for value in outcome.reruns[0].numbers().values())

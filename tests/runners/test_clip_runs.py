@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from runners import trial
 from runners.settings import Settings
 from runners.shaped import Shaped, shaped
 from tests.protocols.datasets.brought_clips import write_clip
+from tests.runners.measured import cut, measured
 from zoo.spec import MethodSpec
 from zoo.spec import load as load_method
 
@@ -74,19 +76,25 @@ def one_epoch(tmp_path, **changes):
     return load_protocol(str(path))
 
 
-def test_a_method_with_a_remedy_runs_on_the_lists(found, tmp_path):
+@pytest.mark.timeout(300)
+def test_a_method_with_a_remedy_runs_on_the_lists(found, tmp_path, monkeypatch):
     (experiment,), skipped = trial.plan([load_method("late_fusion-ogm_ge")], one_epoch(tmp_path), found)
     place = trial.run_trial(experiment, found)
     manifest = json.loads((place / "manifest.json").read_text())
     assert not skipped and manifest["status"] == "completed" and manifest["data"]["dataset"] == "kinetics_sounds"
+    cut(monkeypatch, "kinetics-sounds@1", "made@1")
+    told = measured(place, found)
+    assert {"audio/babble/-10dB", "video/blur/4px", "audio/shift/2000ms", "video/conflict"} <= {c for c, _ in told}
+    assert all(row["value"] is not None for (_, name), row in told.items() if name == "accuracy")
     scored = {record.metric: record.n for record in read_jsonl(place / "records.jsonl")}
     assert scored["accuracy"] == len(TEST) and "macro_f1" in scored
     parts = (found.cache_root / "splits" / "kinetics_sounds" / "lists.csv").read_text()
     assert all(f"{name},validation" in parts for name in VALIDATION) and parts.count("train") == len(TRAIN)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("preset", "small"), [("mbt-paper", SMALL_MBT), ("s_cmrl-small", SMALL_S_CMRL)])
-def test_a_method_that_cuts_patches_runs_on_frames_and_spectrogram(preset, small, found, tmp_path):
+def test_a_method_that_cuts_patches_runs_on_frames_and_spectrogram(preset, small, found, tmp_path, monkeypatch):
     preset = load_method(preset)
     raw = preset.model_dump() | {"name": "tiny", "settings": {**preset.settings, **small}}
     spec = one_epoch(tmp_path, inputs={"audio": "spectrogram", "video": "frames"})
@@ -95,6 +103,21 @@ def test_a_method_that_cuts_patches_runs_on_frames_and_spectrogram(preset, small
     manifest = json.loads((place / "manifest.json").read_text())
     assert not skipped and manifest["status"] == "completed", manifest["reason"]
     assert {stream["query"] for stream in manifest["attention"]} >= {"audio", "video"}
+    held = records_of(place)
+    monkeypatch.setattr("protocols.batches.HELD_BYTES", 1)  # as if no clip fitted into memory
+    trial.divided.cache_clear()
+    shutil.rmtree(place)
+    assert records_of(trial.run_trial(experiment, found)) == held
+    cut(monkeypatch, "vggsound-frames@1", "made@1")
+    monkeypatch.setattr("protocols.presentation.KEPT_BYTES", 1)
+    told = measured(place, found)
+    assert told["video/blur/16px", "accuracy"]["value"] is not None
+    assert 0 < told["clean", "attention_cells/video<-video"]["value"] <= 17  # 16 patches and a class token
+    assert "a map of audio has 17 cells" in told["clean", "attention_share/video"]["reason"]
+
+
+def records_of(place):
+    return [asdict(record) | {"created": ""} for record in read_jsonl(place / "records.jsonl")]
 
 
 def test_rows_become_the_pictures_that_they_are():

@@ -41,6 +41,16 @@ def test_shape_range_randomness_and_black(corrupt, severity, shape, frames):
     assert not corrupt(np.zeros(shape, np.uint8), severity, seed()).any()
 
 
+@pytest.mark.parametrize(("corrupt", "severity"), [pair for pair in EVERY if pair[0] not in (mouth_occlusion, jpeg)])
+def test_a_colour_is_treated_as_grey_is(corrupt, severity, frames):
+    """Each channel of a coloured clip becomes what it becomes as a clip of its own."""
+    clip = np.stack([frames, frames // 2, 255 - frames], axis=-1)
+    seen = corrupt(clip, severity, seed())
+    assert seen.shape == clip.shape and seen.dtype == np.float32
+    for channel in range(3):
+        assert np.array_equal(seen[..., channel], corrupt(clip[..., channel], severity, seed()))
+
+
 @pytest.mark.parametrize("sigma", [1.0, 2.0, 4.0])
 def test_a_point_becomes_a_gaussian_of_the_stated_width(sigma):
     point = np.zeros((2, 61, 61), np.float32)

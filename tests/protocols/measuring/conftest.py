@@ -16,7 +16,7 @@ def presenter_of():
     Fields of the protocol can be changed by name.
     """
 
-    def make(streams: dict[str, list[np.ndarray]], labels=None, **changed) -> Presenter:
+    def make(streams: dict[str, list[np.ndarray]], labels=None, classes=("no", "yes"), **changed) -> Presenter:
         made, plain = {}, {}
         for m, rows in streams.items():
             stops = np.cumsum([len(x) for x in rows])
@@ -25,7 +25,8 @@ def presenter_of():
             plain[m] = Standardiser(np.zeros(values.shape[1], np.float32), np.ones(values.shape[1], np.float32))
         count = len(stops)
         labels = np.zeros(count, dtype=np.int64) if labels is None else labels
-        examples = Examples(tuple(f"clip{i}" for i in range(count)), labels, ("no", "yes"), made, "planted")
+        told = labels, tuple(classes), made, "planted", changed.get("task", "classification")
+        examples = Examples(tuple(f"clip{i}" for i in range(count)), *told)
         spec = committed()["synthetic@1"].model_copy(update={"conditions": ("clean",)} | changed)
         return Presenter(Part(spec, examples, np.arange(count), plain))
 

@@ -301,5 +301,5 @@ def test_the_same_numbers_for_any_size_of_a_batch():
 def test_batched_not_looped():
     model = Planted(by_video, video_decides)
     measured(model, size=N)
-    # one batch each: the condition, clean twice, two severities; as much for random weights; one probe each
-    assert model.calls <= 2 * (1 + 2 + 2 + 3)
+    # one batch each: the condition, clean twice, two severities; as much for random weights; two probes each
+    assert model.calls <= 2 * (1 + 2 + 2 + 4)

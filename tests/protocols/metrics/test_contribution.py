@@ -225,17 +225,17 @@ def test_partners_within_and_across_classes():
 
 def test_what_has_no_value_says_why():
     nothing_right = np.zeros((2, 2))
-    with pytest.raises(Undefined, match="accuracy of the full model is 0"):
+    with pytest.raises(Undefined, match="score of the full model is 0"):
         contribution.shape(nothing_right, 2, 0.5)
-    with pytest.raises(Undefined, match="accuracy of the full model is 0"):
+    with pytest.raises(Undefined, match="score of the full model is 0"):
         contribution.shape_cooperation(nothing_right, 2, 0.5)
     with pytest.raises(Undefined, match="two modalities"):
         contribution.cooperation(random_game(1), 1, 0.5)
     with pytest.raises(Undefined, match="two modalities"):
         contribution.intershap(random_game(1, items=3), 1)
-    with pytest.raises(Undefined, match="accuracy is 0"):
+    with pytest.raises(Undefined, match="score is 0"):
         contribution.perceptual(0.0, [0.0])
-    with pytest.raises(Undefined, match="accuracy is 0"):
+    with pytest.raises(Undefined, match="score is 0"):
         contribution.utilisation(0.0, 0.5)
     with pytest.raises(Undefined, match="fewer than two"):
         contribution.absence_gap([0.5])

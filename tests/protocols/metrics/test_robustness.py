@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
-from protocols.metrics import Undefined
-from protocols.metrics.robustness import area, corruption_error, effective_robustness, retention, worst
+from protocols.metrics import Undefined, metric
+from protocols.metrics.robustness import (
+    area,
+    corruption_error,
+    effective_robustness,
+    error_retention,
+    largest,
+    retention,
+    worst,
+)
 
 CURVE, CLEAN = np.array([0.8, 0.6, 0.2]), 1.0
 REFERENCE, REFERENCE_CLEAN = np.array([0.7, 0.5, 0.3]), 0.9
@@ -49,8 +57,25 @@ def test_a_better_clean_score_alone_is_no_effective_robustness():
 def test_undefined():
     with pytest.raises(Undefined, match="clean score is 0"):
         retention(CURVE, 0.0)
+    with pytest.raises(Undefined, match="clean score is -0.2"):
+        retention(CURVE, -0.2)
+    with pytest.raises(Undefined, match="there is no error"):
+        error_retention(np.array([1.0, 0.0]), 0.5)
     with pytest.raises(Undefined, match="reference makes no error"):
         corruption_error(CURVE, np.ones(3))
+
+
+def test_errors_by_hand():
+    assert error_retention(np.array([1.0, 2.0]), 0.5) == pytest.approx((0.5 + 0.25) / 2)
+    assert error_retention(0.5, 0.5) == 1 and largest(np.array([0.4, 2.0, 1.0])) == 2
+
+
+def test_area_and_worst_are_in_the_unit_of_their_score():
+    area_of, worst_of = metric("area/mae"), metric("worst/ccc/valence")
+    assert (area_of.higher_is_better, area_of.bounds, area_of.unit) == (False, (0.0, float("inf")), "label units")
+    assert (worst_of.higher_is_better, worst_of.bounds, worst_of.unit) == (True, (-1.0, 1.0), "CCC")
+    assert metric("effective/mae").unit == "label units" and metric("effective/mae").higher_is_better
+    assert metric("area/accuracy") == metric("area")
 
 
 @pytest.mark.parametrize("curve", ([], [[0.1, 0.2]], [0.1, np.nan]))
