@@ -267,11 +267,17 @@ def _selection(reproduction: Reproduction, done: list[Outcome], letters: dict[Fi
         rows.append([*texts, f"{shown(o.main.difference, o.cell):+.2f}", _why(o, letters)])
     yield "table", (header, rows)
     if BY_TEST in rules:
+        yield (
+            "text",
+            f"Why: letters stand below; the epoch means that the number is reproduced by the {HEADED[BY_TEST]}.",
+        )
         yield from _steps(reproduction, [o for o in done if o.leaking])
 
 
 def _why(outcome: Outcome, letters: dict[Finding, str]) -> str:
     told = [letters[outcome.cell.finding]] if outcome.cell.finding in letters else []
+    if outcome.verdict != REPRODUCED and outcome.leaking and outcome.leaking.verdict == REPRODUCED:
+        told.append("the epoch")
     return ", ".join(told + list(dict.fromkeys(f"a run failed: {why}" for r in outcome.reruns for why in r.failed)))
 
 
