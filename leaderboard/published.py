@@ -60,6 +60,14 @@ class Number:
         return f"{self.printed} → {self.ours} {SIGNS.get(self.verdict, '')}".rstrip() if self.ours else self.printed
 
     @property
+    def apart(self) -> tuple[str, str]:
+        """``why``, and what running it again showed, which several numbers may share; empty where nothing is told."""
+        told = self.cell.finding.says if self.cell.finding else ""
+        if told and self.why.endswith(told):
+            return self.why.removesuffix(told).rstrip("; "), told
+        return self.why, ""
+
+    @property
     def read(self) -> str:
         """Where it was read."""
         return "; ".join(map(place, self.cell.evidence)) or "–"

@@ -85,7 +85,7 @@ def show_streams(streams: list[dict[str, Any]] | None) -> None:
     if not streams:
         st.write("Nobody: it has no attention.")
         return
-    st.graphviz_chart(streams_graph(streams), use_container_width=False)
+    st.graphviz_chart(streams_graph(streams), width="content")
     st.caption(
         "An arrow runs from the stream that gives keys and values to the stream that queries, with layers × heads "
         "per forward pass; dashed where they weigh features or modalities instead of steps. Read off the trained model."

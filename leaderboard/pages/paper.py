@@ -94,15 +94,19 @@ def show_verdicts(numbers: Sequence[Number]) -> None:
     judged = [number for number in numbers if number.ours]
     counts = Counter(number.verdict for number in judged)
     st.markdown("**" + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + "**")
-    rows = []
+    rows, findings = [], {}
     for number in judged:
+        name = f"{number.cell.row.heading}, {number.cell.column.title}"
+        why, finding = number.apart
+        if finding:
+            findings.setdefault(finding, []).append(name)
         rows.append(
             {
-                "Number": f"{number.cell.row.heading}, {number.cell.column.title}",
+                "Number": name,
                 "Published": number.printed,
                 "Ours": number.ours,
                 "Verdict": f"{published.SIGNS.get(number.verdict, '')} {number.verdict}".strip(),
-                "Because": f"{number.why[0].upper()}{number.why[1:]}.",
+                "Because": f"{why[0].upper()}{why[1:]}." if why else "",
                 "Epoch chosen on the test part, which leaks": number.on_test,
             }
         )
@@ -111,6 +115,9 @@ def show_verdicts(numbers: Sequence[Number]) -> None:
         "Reproduced: the interval of our mean lies inside the published number ± tolerance; not reproduced: outside; "
         "inconclusive: it straddles an end. Rule and tolerance were fixed before the first run."
     )
+    if findings:
+        st.markdown("**What running it again showed**")
+        st.markdown("\n".join(f"- {plain('; '.join(names))}: {plain(says)}" for says, names in findings.items()))
 
 
 def show_claims(place: Path) -> None:
