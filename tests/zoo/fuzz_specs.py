@@ -54,7 +54,7 @@ def wrong_type(rng: random.Random) -> str:
     odd = rng.choice([None, 1.5, -1, True, [], {}, [[]], {"a": 1}, "", "text", 10**30, [None], {"": ""}, ["a"] * 50])
     place = rng.choice(["name", "method", "modalities", "label", "settings", "remedy", "inner"])
     # A mapping inside the settings of a class is its own affair until it is built.
-    plain = [key for key, value in spec["settings"].items() if not isinstance(value, dict)]
+    plain = [key for key, value in spec["settings"].items() if not isinstance(value, dict | None)]
     if place == "inner" and plain:
         spec["settings"][rng.choice(plain)] = {"no such part": odd, "nor this": odd}
     elif place == "remedy":
