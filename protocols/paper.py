@@ -250,6 +250,7 @@ class Table(Part):
         otherwise: why rows that say nothing themselves are not run.
         unverified: why the whole table is blank.
         omitted: what the paper prints in this table and is not here.
+        caution: what makes the rule of the verdicts weak on these data.
     """
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
@@ -268,6 +269,7 @@ class Table(Part):
     otherwise: str | None = None
     unverified: str | None = None
     omitted: str | None = None
+    caution: str | None = None
     notes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = Field(min_length=1)
     rows: tuple[Row, ...] = Field(min_length=1)

@@ -87,19 +87,13 @@ def name(cell: Cell) -> str:
     return f"{cell.row.heading}, {cell.column.title}"
 
 
-def layout(reproduction: Reproduction, rule: str = BY_LOSS) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as the paper prints them, each cell as ``cell_text`` says it; trivial answers below.
-
-    Args:
-        rule: that chose the epochs; of another than the first one only the rows that have such.
-    """
+def layout(reproduction: Reproduction) -> tuple[list[str], list[list[str]]]:
+    """Header and rows as the paper prints them, each cell as ``cell_text`` says it; trivial answers below."""
     table, rows = reproduction.table, []
     by_place = {(id(o.cell.row), o.cell.index): o for o in reproduction.outcomes}
     for row in table.rows:
         found = [by_place.get((id(row), index)) for index in range(len(table.columns))]
-        if rule != BY_LOSS and not any(o and o.under(rule) for o in found):
-            continue
-        rows.append([row.heading, *("" if o is None else cell_text(o, o.under(rule)) for o in found)])
+        rows.append([row.heading, *("" if o is None else cell_text(o, o.main) for o in found)])
     for key in TRIVIAL:
         having = [o for o in reproduction.runnable if key in o.trivial]
         scores = {o.cell.index: f"{shown(o.trivial[key], o.cell):.2f}" for o in having}
@@ -193,14 +187,14 @@ def _runs(reproduction: Reproduction) -> str:
     """The numbers that every mean is made of: one row a cell, preset, rule and run, in the unit of the table."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("row", "column", "metric", "preset", "epoch_chosen_by", "seed", "fold", "value"))
+    writer.writerow(("row", "column", "metric", "preset", "epoch_chosen_by", "seed", "fold", "value", "epoch"))
     for outcome in reproduction.runnable:
         cell = (outcome.cell.row.heading, outcome.cell.column.title, outcome.cell.column.metric)
         for rerun in outcome.reruns:
             for footing, values in rerun.values.items():
                 for (seed, fold), value in sorted(values.items()):
                     told = (rerun.preset, footing.rule, seed, fold or "", f"{shown(value, outcome.cell):.6f}")
-                    writer.writerow((*cell, *told))
+                    writer.writerow((*cell, *told, rerun.epochs[footing][seed, fold]))
     return out.getvalue()
 
 

@@ -100,9 +100,9 @@ def _legend() -> str:
         f'<rect x="0" y="6" width="14" height="14" fill="{BAND}"/>'
         '<line x1="7" x2="7" y1="6" y2="20" stroke="#000" stroke-width="2"/>'
         '<text x="20" y="17">published ± tolerance</text>'
-        f'<circle cx="180" cy="13" r="4" fill="{OURS}"/><text x="190" y="17">ours, epoch chosen on validation</text>'
+        f'<circle cx="180" cy="13" r="4" fill="{OURS}"/><text x="190" y="17">ours, lowest validation loss</text>'
         f'<polygon points="405,13 410,8 415,13 410,18" fill="#fff" stroke="{ON_TEST}" stroke-width="2"/>'
-        '<text x="422" y="17">ours, chosen on test</text>'
+        '<text x="422" y="17">ours, best test score</text>'
         f'<line x1="560" x2="560" y1="5" y2="21" stroke="{TRIVIAL_LINE}" stroke-dasharray="3 3"/>'
         '<text x="568" y="17">answer without a model</text>'
     )

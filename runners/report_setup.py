@@ -17,7 +17,7 @@ EPOCH = {
     "unknown": "not said",
 }
 EVIDENCE = {
-    "parity": "weights and outputs of a run of the authors' code are reproduced to 1e-5",
+    "parity": "with the settings and weights of a run of the authors' code, its outputs are reproduced to 1e-5",
     "code-read": "written from the paper and the authors' code",
     "paper-read": "written from the paper",
     "derived-from-abstract": "written from the abstract alone",
@@ -82,15 +82,18 @@ def _at(item: Evidence) -> str:
     return item.at
 
 
-def _run(reproduction: Reproduction) -> Iterator[tuple]:
-    rows, cards = [], {}
+def rows(reproduction: Reproduction) -> Iterator[tuple]:
+    """What stands for each row of the paper."""
+    told = []
     for outcome in reproduction.runnable:
         for rerun in outcome.reruns:
             card = METHODS[rerun.spec.method]
-            cards[card.name] = card
             row = [outcome.cell.row.heading, rerun.preset, f"{card.title}: {card.summary}", EVIDENCE[card.evidence]]
-            rows += [row] if row not in rows else []
-    yield "table", (["row of the paper", "our preset", "what it is", "how it was checked"], rows)
+            told += [row] if row not in told else []
+    yield "table", (["row of the paper", "our settings", "what it is", "how it was checked"], told)
+
+
+def _run(reproduction: Reproduction) -> Iterator[tuple]:
     specs = list({e.protocol.key: e.protocol for e in reproduction.experiments}.values())
     for spec in specs:
         yield "text", f"Protocol {spec.key}: {spec.title}. {spec.description}"
@@ -102,7 +105,8 @@ def _run(reproduction: Reproduction) -> Iterator[tuple]:
     for note, heading in _notes(reproduction):
         differences.setdefault(note, []).append(heading)
     differences["Every feature is standardised with mean and deviation of the training part."] = ["all"]
-    for card in cards.values():
+    methods = dict.fromkeys(rerun.spec.method for outcome in reproduction.runnable for rerun in outcome.reruns)
+    for card in (METHODS[method] for method in methods):
         for said in card.differs:
             differences.setdefault(said, []).append(card.title)
     yield "table", (["difference", "of"], [[said, ", ".join(of)] for said, of in differences.items()])
@@ -180,14 +184,15 @@ def _again(reproduction: Reproduction, made: Circumstances) -> Iterator[tuple]:
     versions = dict.fromkeys(m["fuseboard"] for m in made.manifests)
     commits = list(dict.fromkeys(m["commit"] for m in made.manifests if m.get("commit")))
     lines = [
-        f"Install fuseboard{f' {next(iter(versions))}' if versions else ''}"
-        f"{f', commit {commits[0]}' if commits else ''}, with its README."
+        f"Install fuseboard{f' {next(iter(versions))}' if versions else ''}, the package that this report comes with"
+        f"{f' (commit {commits[0]})' if commits else ''}; its README says how."
     ]
     for key in dict.fromkeys(e.protocol.dataset for e in reproduction.experiments):
         card = dataset(key.partition("/")[0]).CARD
         lines.append(
             f"Data: {card.title}. {card.citation}. From {card.home}; {card.licence}. Put them into {card.folder} below "
-            "a folder of your choice, which the command calls DATA."
+            "a folder of your choice, which the commands call DATA; fuseboard data check --data-root DATA says which "
+            "files are missing."
         )
     prints = dict.fromkeys(e.fingerprint for e in reproduction.experiments)
     lines += [f"SHA-256 over ids, labels and features as they were read: {text}." for text in prints]
@@ -200,13 +205,15 @@ def _again(reproduction: Reproduction, made: Circumstances) -> Iterator[tuple]:
         ", ".join(f"{package} {number}" for package, number in m["versions"].items()) for m in made.manifests
     )
     spent = f"{seconds / 3600:.1f} hours" if seconds > 3600 else f"{seconds / 60:.1f} minutes"
-    codes = sorted({e.code for e in reproduction.experiments})
-    told = [f"The {len(reproduction.experiments)} runs took {spent}, each on one core or one GPU."]
+    told = [
+        f"To load, train and score took the {len(reproduction.experiments)} runs {spent} together, each on one core or "
+        "one GPU."
+    ]
     told += [f"On {device}: {count} runs." for device, count in devices.items()]
     told += [f"Software: {text}." for text in packages]
     told.append(
-        f"On the same machine the same command gives the same digits. Hash of the code that can move a number: "
-        f"{', '.join(codes)}."
+        "On the same machine the same command gives the same digits. For each run manifest.json has a hash of the code "
+        "that can move its number."
     )
     told.append(
         "Beside this report: table.csv (one row a number), claims.csv (one row a comparison), runs.csv (one row a run "

@@ -1,10 +1,12 @@
 """A published table, recomputed cell by cell: which runs it takes, and what they say of each of its numbers."""
 
+import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from protocols.metrics import metric
 from protocols.paper import TRIVIAL, Cell, Claim, Pair, Paper, Table, gain, replicas
 from protocols.record import Record, read_jsonl
 from protocols.spec import ProtocolSpec, committed
@@ -47,6 +49,7 @@ class Rerun:
         reported, tolerance: of the cell, in the metric's unit.
         waiting: ids of runs that are still to come.
         values: footing -> (seed, fold) -> our number, in the metric's unit.
+        epochs: footing -> (seed, fold) -> the epoch that it was read at.
         failed: reasons of runs that did not end.
     """
 
@@ -57,12 +60,17 @@ class Rerun:
     tolerance: float
     waiting: set[str] = field(default_factory=set)
     values: dict[Footing, dict[tuple[int, int], float]] = field(default_factory=dict)
+    epochs: dict[Footing, dict[tuple[int, int], int]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
     def numbers(self, rule: str = BY_LOSS) -> dict[tuple[int, int], float]:
         """(seed, fold) -> our number, in the order of the seeds; empty while runs are still to come."""
         found = next((values for footing, values in self.values.items() if footing.rule == rule), {})
         return {} if self.waiting else {key: found[key] for key in sorted(found)}
+
+    def read_at(self, rule: str) -> list[int]:
+        """The epochs that a rule chose, one a run."""
+        return [epoch for footing, epochs in self.epochs.items() if footing.rule == rule for epoch in epochs.values()]
 
     def judged(self, rule: str = BY_LOSS) -> Judged | None:
         """The verdict on the published number, once every run has ended; None where nothing was measured."""
@@ -234,7 +242,9 @@ def recompute(
     """
     for done in execute(reproduction.experiments, settings, backend, on_epoch, gpus):
         manifest = _manifest(done.place) if done.place else {"status": "failed", "reason": done.error}
-        records = _records(done.place, manifest) if manifest["status"] == "completed" else None
+        completed = manifest["status"] == "completed"
+        records = _records(done.place, manifest) if completed else None
+        epochs = _epochs(done.place, manifest) if completed else {}
         finished = []
         for outcome, rerun in list(reproduction.served(done.experiment.run)):
             rerun.waiting.discard(done.experiment.run)
@@ -242,6 +252,9 @@ def recompute(
                 rerun.failed.append(manifest["reason"])
             else:
                 _read(done.experiment, records, manifest.get("undefined", []), outcome, rerun)
+                for footing in rerun.values:
+                    place = (done.experiment.seed, done.experiment.fold or 0)
+                    rerun.epochs.setdefault(footing, {})[place] = epochs[footing.rule]
             if not outcome.pending:
                 finished.append(outcome)
         yield done.experiment, done.place, finished
@@ -254,21 +267,34 @@ def _read(
     outcome: Outcome,
     rerun: Rerun,
 ) -> None:
-    metric, place = outcome.cell.column.metric, (experiment.seed, experiment.fold or 0)
+    scored, place = outcome.cell.column.metric, (experiment.seed, experiment.fold or 0)
     for footing in rerun.footings:
-        name = f"{metric}{footing.suffix}"
+        name = f"{scored}{footing.suffix}"
         if name in records:
             rerun.values.setdefault(footing, {})[place] = records[name].value
             outcome.items = records[name].n
         else:
             why = next(row["reason"] for row in undefined if row["metric"] == name)
             rerun.failed.append(f"{name} is undefined with seed {experiment.seed}: {why}")
-    there = {name: records[f"{metric}/{name}"].value for name in TRIVIAL if f"{metric}/{name}" in records}
+    there = {name: records[f"{scored}/{name}"].value for name in TRIVIAL if f"{scored}/{name}" in records}
     outcome.trivial |= there
 
 
 def _manifest(place: Path) -> dict:
     return json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+
+
+def _epochs(place: Path, manifest: dict) -> dict[str, int]:
+    """Rule -> the epoch that it chose; the first of equals."""
+    name = f"validation_{manifest['protocol']['metrics'][0]}"
+    lower = metric(manifest["protocol"]["metrics"][0]).higher_is_better is False
+    with open(place / "history.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    scored = [row for row in rows if row[name]]
+    losses = [row for row in rows if row["validation_loss"]]
+    by_loss = min(losses, key=lambda row: float(row["validation_loss"]))
+    by_score = max(scored, key=lambda row: float(row[name]) * (-1 if lower else 1)) if scored else rows[0]
+    return {BY_LOSS: int(by_loss["epoch"]), BY_SCORE: int(by_score["epoch"]), BY_TEST: manifest["best_epoch"]}
 
 
 def _records(place: Path, manifest: dict) -> Mapping[str, Record]:

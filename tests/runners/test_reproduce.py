@@ -45,8 +45,9 @@ def measured(cell, offset):
     two points more when chosen on test."""
     rerun = Rerun("hfusion", method_spec("hfusion", {}, cell.modalities), tuple(RULES), cell.value, cell.tolerance)
     seeds = {(seed, 0): cell.value + offset + jitter for seed, jitter in enumerate(JITTER)}
-    for footing, more in zip(RULES, (0.0, 0.005, 0.02), strict=True):
+    for footing, more, epoch in zip(RULES, (0.0, 0.005, 0.02), (9, 4, 2), strict=True):
         rerun.values[footing] = {key: value + more for key, value in seeds.items()}
+        rerun.epochs[footing] = dict.fromkeys(seeds, epoch)
     return rerun
 
 
@@ -122,10 +123,10 @@ def test_a_report_answers_what_a_new_reader_asks(told, tmp_path):
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "do its numbers hold?" in text.splitlines()[0]
     assert f"3 of {len(told.table.cells)} numbers were recomputed, each with 5 runs." in text
-    assert "| lowest validation loss | 1 | 1 | 1 | 2.00 |" in text
-    assert "| best test score | 0 | 2 | 1 | 2.00 |" in text, "2 above, 3 below, 1 above"
+    assert "| lowest validation loss | 1 | 1 | 1 | 2.00 | 9 |" in text
+    assert "| best test score | 0 | 2 | 1 | 2.00 | 2 |" in text, "2 above, 3 below, 1 above"
     assert "![Figure](figure-percent.svg)" in text and text.count("Published numbers (black)") == 1
-    parts = ["In short", "![", "How to read a number", "The table\n", "Number by number"]
+    parts = ["In short", "![", "How to read a number", "What the rows are", "The table\n", "Number by number"]
     parts += ["What comes of how the epoch is chosen", "Why numbers differ", "Not recomputed", "What the paper prints"]
     parts += ["What was run", "How to make this report again", "How often the test part was opened"]
     places = [text.index(part) for part in parts]
@@ -133,6 +134,7 @@ def test_a_report_answers_what_a_new_reader_asks(told, tmp_path):
     assert "T is text, V is video" in text and text.count("page read by eye") == 1
     gap = next(line for line in text.splitlines() if line.startswith("| own features: HFusion, T+A | -5.00"))
     assert gap == "| own features: HFusion, T+A | -5.00 | +0.50 ± 0.00 | +1.50 ± 0.00 | -3.00 |", "a row adds up"
+    assert "| 57.70 to 57.90 | -1.00 | 9 / 4 / 2 |  |" in text, "epochs of the three rules"
     assert "Not reproduced under any rule, and not explained yet: own features: HFusion (T+A)." in text
     assert "7 openings by the" in text and "2026-01-07 10:00:00" in text
 
@@ -155,7 +157,7 @@ def test_claims_are_compared_run_by_run(told, tmp_path):
     (row,) = published.claims(tmp_path).to_dict("records")
     assert row["Comparison"] == "own features: HFusion, T+V over own features: HFusion, T+A"
     assert row["Ours, epoch by test score"] == "+5.50 ± 0.00 ✓"
-    assert "Video helps more than audio. It holds in 1 of 1 comparisons at the epoch of the lowest" in text
+    assert "Video helps more than audio. Seen in our runs: it holds in 1 of 1 comparisons at the epoch of the" in text
     wanted = "| own features: HFusion, T+V over own features: HFusion, T+A | +0.50 |"
     assert f"{wanted} +5.50 ± 0.00 ✓ | +5.50 ± 0.00 ✓ | +5.50 ± 0.00 ✓ |" in text
     assert "It beats TFN: not compared, for want of one of its numbers (1 comparisons)." in text
@@ -277,3 +279,6 @@ def test_an_interrupted_reproduction_goes_on_and_ends_with_every_cell(tmp_path):
     place = tmp_path / "reports" / "hfusion2018" / "table-2-mosi"
     rows = [row for row in rows_of(place) if row["mean"]]
     assert len(rows) == 4 and all(row["n"] == "2" and row["reason"] for row in rows)
+    runs = list(csv.DictReader((place / "runs.csv").read_text(encoding="utf-8").splitlines()))
+    assert {row["epoch_chosen_by"] for row in runs} == {BY_LOSS, BY_SCORE, BY_TEST}
+    assert all(1 <= int(row["epoch"]) <= 200 for row in runs)

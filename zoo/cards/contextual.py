@@ -12,7 +12,7 @@ GHOSAL_DIFFERS = (
     "prints ReLU, 0.4 and 0.5.",
     "Padding is told by a mask; the code takes every all-zero vector for padding, also a missing modality's.",
     "The outputs are logits; the code ends in a softmax.",
-    "The code keeps the epoch of the best test accuracy; here the protocol chooses, and only a replica does the same.",
+    "The code keeps the epoch of the best test accuracy; here the protocol says which epoch counts.",
     "Clip-level output is the mean of the utterances' scores (ours).",
 )
 PADDED_KEYS = (
@@ -205,7 +205,7 @@ CARDS = (
             "The attention over utterances is on; in the code it is a switch, off unless asked for.",
             "The L2 terms are left to the protocol's weight decay: the code's own are never added to its loss, "
             "except a mean with factor 1e-5.",
-            "The code prints the best test epoch; here the protocol chooses, and only a replica does the same.",
+            "The code prints the best test epoch; here the protocol says which epoch counts.",
             "A clip-level protocol gets the mean of the utterances' scores (ours).",
         ),
         evidence="code-read",
