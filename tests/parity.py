@@ -29,3 +29,9 @@ def case(method: str, variant: str) -> tuple[dict, dict[str, dict[str, torch.Ten
         group, _, name = key.partition("/")
         groups.setdefault(group, {})[name] = value
     return found, groups
+
+
+def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
+    """Of one shape, and no element farther apart than a part of the largest; where that is below 0.01, of 0.01."""
+    assert ours.shape == golden.shape
+    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())

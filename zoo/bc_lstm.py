@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from zoo.contextual import ACTIVATIONS, glorot, utterances
-from zoo.layers import masked_mean, ordered
+from zoo.contextual import ACTIVATIONS, glorot
+from zoo.layers import accept_aligned, masked_mean, ordered
 from zoo.recurrence import Gates, Products, hard_sigmoid, run
 
 ORDER = ("text", "audio", "video")  # of the concatenation in the released code
@@ -139,7 +139,7 @@ class BcLSTM(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
         """(B, T, D_m) and (B, T) bool, True = real step, per modality -> (B, K), or (B, T, K) per step."""
-        streams, mask = utterances(inputs, masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         hidden = self.unimodal(streams, mask) if self.unimodal else streams
         if self.fused is None:
             return self._told(self.unimodal.scores(hidden)[self.order[0]], mask)
@@ -157,7 +157,7 @@ class BcLSTM(nn.Module):
         The paper trains the first level, then the second on what the first gives without dropout; here both learn in
         the same step, each from what it would have seen.
         """
-        streams, mask = utterances(inputs, masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         losses = []
         if self.unimodal:
             scores = self.unimodal.scores(self.unimodal(streams, mask))

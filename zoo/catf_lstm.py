@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from zoo.contextual import utterances
-from zoo.layers import masked_mean, ordered, record
+from zoo.layers import accept_aligned, masked_mean, ordered, record
 
 
 def glorot_steps(steps: int, inputs: int, outputs: int) -> nn.Parameter:
@@ -142,7 +141,7 @@ class CATFLSTM(nn.Module):
         self, inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], Tensor, int]:
         """The checked batch up to its longest video's last utterance, its mask, and how many steps were cut off."""
-        streams, mask = utterances(inputs, masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         longest = int(mask.sum(1).amax())
         if longest > self.steps:
             raise ValueError(

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from zoo.contextual import glorot, utterances
-from zoo.layers import attention_bias, masked_mean, ordered, record
+from zoo.contextual import glorot
+from zoo.layers import accept_aligned, attention_bias, masked_mean, ordered, record
 from zoo.recurrence import both_ways, gru
 
 
@@ -128,7 +128,7 @@ class CATFLSTMCode(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
         """(B, T, D_m) and (B, T) bool, True = real step, per modality -> (B, K), or (B, T, K) per step."""
-        streams, mask = utterances(inputs, masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         hidden = {m: level(streams[m], mask) for m, level in self.unimodal.items()}
         if self.fused is None:
             ((m, h),) = hidden.items()
@@ -147,7 +147,7 @@ class CATFLSTMCode(nn.Module):
         The code trains the first level, then the second on what the first gives without dropout; here both learn in
         the same step.
         """
-        streams, mask = utterances(inputs, masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         scores = [level.scores(level(streams[m], mask)) for m, level in self.unimodal.items()]
         if self.fused is not None:
             with torch.no_grad():

@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from zoo.layers import accept, masked_mean, ordered
+from zoo.layers import accept_aligned, masked_mean, ordered
 from zoo.recurrence import Gates, gru, hard_sigmoid, run
 
 ORDER = ("video", "audio", "text")  # of every concatenation in the released code
@@ -72,25 +72,6 @@ def glorot(inputs: int, outputs: int) -> nn.Linear:
     return linear
 
 
-def utterances(
-    inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor], features: Mapping[str, int]
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Check a batch whose streams have one vector for each utterance: (B, T, D_m) each, and their one mask (B, T).
-
-    Raises:
-        ValueError: also where the modalities' masks differ, with both shapes.
-    """
-    streams = accept(inputs, masks, features, per_step=False)
-    first = next(iter(features))
-    for m in features:
-        if not torch.equal(masks[m], masks[first]):
-            raise ValueError(
-                f"utterances are fused one by one, so the streams need equal steps: {m} mask {tuple(masks[m].shape)} "
-                f"differs from {first} mask {tuple(masks[first].shape)}. Give one vector an utterance and modality."
-            )
-    return streams, masks[first]
-
-
 class ContextualFusion(nn.Module):
     """The contextual streams of all modalities, side by side in one classifier.
 
@@ -109,6 +90,6 @@ class ContextualFusion(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
         """(B, T, D_m) and (B, T) bool, True = real step, per modality -> (B, K), or (B, T, K) per step."""
-        streams, mask = utterances(inputs, masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         scores = self.head(torch.cat(list(self.contexts(streams, mask).values()), dim=-1))  # (B, T, K)
         return scores if self.per_step else masked_mean(scores, mask)

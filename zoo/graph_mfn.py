@@ -13,8 +13,8 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from zoo.layers import ordered, record
-from zoo.mfn import GatedMemory, LSTMs, TwoLayers, before, equal_steps, read_out
+from zoo.layers import accept_aligned, ordered, record
+from zoo.mfn import GatedMemory, LSTMs, TwoLayers, before, read_out
 
 HIDDEN = 100  # of every network of the graph, in both toolkits
 
@@ -104,7 +104,7 @@ class GraphMFN(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
         """(B, T, D_m) and (B, T) bool, True = real step, per modality -> (B, K), or (B, T, K) per step."""
-        streams, mask = equal_steps(inputs, masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         outputs = self.lstm(streams)
         singles = {m: self.single[m](torch.cat((before(h), h), dim=-1)).relu() for m, h in outputs.items()}
         memory = self.memory(self.graph(singles))

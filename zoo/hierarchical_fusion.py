@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from zoo.layers import accept, masked_mean, ordered
+from zoo.layers import accept, accept_aligned, masked_mean, ordered
 from zoo.recurrence import Products
 
 PAIRS = (("video", "audio"), ("audio", "text"), ("video", "text"))  # equations 1 to 3
@@ -173,8 +173,7 @@ class CHFusion(nn.Module):
         Raises:
             ValueError: if the streams of a clip have unequal steps.
         """
-        streams = accept(inputs, masks, self.features, per_step=self.per_step)
-        mask = _shared(masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         equal = self.equalise({m: self.context[m](x) for m, x in streams.items()})  # (B, T, D)
         fused = [
             self.bimodal_context[pair](self._drop(unit(*(equal[m] for m in pair.split("+")))))
@@ -187,17 +186,6 @@ class CHFusion(nn.Module):
 
     def _drop(self, x: Tensor) -> Tensor:
         return x * self.input_drop(x.new_ones(len(x), 1, x.shape[-1]))
-
-
-def _shared(masks: dict[str, Tensor], features: dict[str, int]) -> Tensor:
-    first, *others = features
-    for m in others:
-        if not torch.equal(masks[m], masks[first]):
-            raise ValueError(
-                f"fusion of utterance by utterance needs equal steps: {m} mask {tuple(masks[m].shape)} differs from "
-                f"{first} mask {tuple(masks[first].shape)}. Align the streams, or take hfusion, which fuses clips."
-            )
-    return masks[first]
 
 
 def _glorot(dense: nn.Linear) -> nn.Linear:

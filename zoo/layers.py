@@ -85,6 +85,29 @@ def accept(
     return clean
 
 
+def accept_aligned(
+    inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor], features: Mapping[str, int]
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Check a batch whose streams have the same steps, words or utterances for example, which are fused one by one.
+
+    Returns:
+        As of ``accept``: (B, T, D_m) each, and their one mask (B, T).
+
+    Raises:
+        ValueError: also where the modalities' masks differ, with both shapes.
+    """
+    streams = accept(inputs, masks, features, per_step=False)
+    first = next(iter(features))
+    for m in features:
+        if not torch.equal(masks[m], masks[first]):
+            raise ValueError(
+                f"steps are fused one by one, so streams need equal steps: {m} mask {tuple(masks[m].shape)} differs "
+                f"from {first} mask {tuple(masks[first].shape)}. Align them, one vector a step and modality, or take a "
+                "method that fuses whole clips, such as hfusion."
+            )
+    return streams, masks[first]
+
+
 @lru_cache(maxsize=64)
 def _sinusoids(length: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     # Built outside inference mode: the cache outlives the call, and training must be able to use the table.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.layers import accept, ordered, record
+from zoo.layers import accept_aligned, ordered, record
 
 ORDER = ("text", "audio", "video")  # of every concatenation in the released code
 
@@ -169,7 +169,7 @@ class MFN(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
         """(B, T, D_m) and (B, T) bool, True = real step, per modality -> (B, K), or (B, T, K) per step."""
-        streams, mask = equal_steps(inputs, masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         if self.fusion is None:
             return self.head(read_out(list(self.lstm(streams).values()), mask, self.per_step))
         outputs, cells = self.lstm.states(streams)
@@ -182,22 +182,3 @@ def read_out(state: list[Tensor], mask: Tensor, per_step: bool) -> Tensor:
         return torch.cat(state, dim=-1)
     last = torch.arange(len(mask), device=mask.device), mask.sum(1) - 1
     return torch.cat([x[last] for x in state], dim=-1)
-
-
-def equal_steps(
-    inputs: Mapping[str, Tensor], masks: Mapping[str, Tensor], features: Mapping[str, int]
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Check a batch whose streams have the same steps: (B, T, D_m) each, and their one mask (B, T).
-
-    Raises:
-        ValueError: also where the modalities' masks differ, with both shapes.
-    """
-    streams = accept(inputs, masks, features, per_step=False)
-    first = next(iter(features))
-    for m in features:
-        if not torch.equal(masks[m], masks[first]):
-            raise ValueError(
-                f"modalities are fused step by step, so the streams need equal steps: {m} mask {tuple(masks[m].shape)} "
-                f"differs from {first} mask {tuple(masks[first].shape)}. Align the streams, with words for example."
-            )
-    return streams, masks[first]

@@ -9,8 +9,8 @@ Differs  see the card.
 import torch
 from torch import Tensor, nn
 
-from zoo.contextual import Contexts, glorot, utterances
-from zoo.layers import attention_bias, masked_mean, ordered, record
+from zoo.contextual import Contexts, glorot
+from zoo.layers import accept_aligned, attention_bias, masked_mean, ordered, record
 
 PAIRS = (("video", "text"), ("audio", "video"), ("text", "audio"))  # in the order of the released code
 
@@ -54,7 +54,7 @@ class MMMUBA(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
         """(B, T, D_m) and (B, T) bool, True = real step, per modality -> (B, K), or (B, T, K) per step."""
-        streams, mask = utterances(inputs, masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         hidden = self.contexts(streams, mask)
         bias = None if self.attend_padding else attention_bias(mask.unsqueeze(1), next(iter(hidden.values())))
         attended = []

@@ -9,8 +9,8 @@ Differs  see the card.
 import torch
 from torch import Tensor, nn
 
-from zoo.contextual import Contexts, glorot, utterances
-from zoo.layers import masked_mean, ordered, record
+from zoo.contextual import Contexts, glorot
+from zoo.layers import accept_aligned, masked_mean, ordered, record
 
 
 class MMUUSA(nn.Module):
@@ -31,7 +31,7 @@ class MMUUSA(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
         """(B, T, D_m) and (B, T) bool, True = real step, per modality -> (B, K), or (B, T, K) per step."""
-        streams, mask = utterances(inputs, masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         hidden = self.contexts(streams, mask)
         x = torch.stack(list(hidden.values()), dim=2)  # (B, T, M, D)
         weights = (x @ x.transpose(2, 3)).softmax(-1)  # (B, T, M, M): no scale

@@ -9,8 +9,8 @@ Differs  see the card.
 import torch
 from torch import Tensor, nn
 
-from zoo.contextual import Contexts, glorot, utterances
-from zoo.layers import attention_bias, masked_mean, ordered
+from zoo.contextual import Contexts, glorot
+from zoo.layers import accept_aligned, attention_bias, masked_mean, ordered
 from zoo.mmmu_ba import gated_attention  # the paper's one attention, here with itself
 
 ATTENDED = ("audio", "video", "text")  # in the order of the released code
@@ -38,7 +38,7 @@ class MUSA(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
         """(B, T, D_m) and (B, T) bool, True = real step, per modality -> (B, K), or (B, T, K) per step."""
-        streams, mask = utterances(inputs, masks, self.features)
+        streams, mask = accept_aligned(inputs, masks, self.features)
         hidden = self.contexts(streams, mask)
         bias = None if self.attend_padding else attention_bias(mask.unsqueeze(1), next(iter(hidden.values())))
         attended = [gated_attention(hidden[m], hidden[m], bias, f"{m}<-{m}/0") for m in ATTENDED if m in hidden]

@@ -29,11 +29,6 @@ def imported(name: str, weights: dict, folder: Path, **changed):
     return import_weights(method, folder / "keras.safetensors", per_step=True)
 
 
-def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
-    assert ours.shape == golden.shape
-    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
-
-
 @pytest.mark.parametrize("name", FAMILY)
 def test_parity_with_the_authors_code(name, tmp_path):
     case, groups = parity.case("mmmu_ba", FAMILY[name])
@@ -53,9 +48,9 @@ def test_parity_with_the_authors_code(name, tmp_path):
         # attended part has no gate there. Nothing is read from those rows; before the attention they are compared.
         gated = output in ("merged", "prediction") and "attend_padding" in padding
         rows = mask if gated else torch.ones_like(mask)
-        assert close(ours[output][rows], golden[rows], case["tolerance"]["outputs"]), output
+        assert parity.close(ours[output][rows], golden[rows], case["tolerance"]["outputs"]), output
     head = model.head(groups["outputs"]["merged"]).softmax(-1)
-    assert close(head, groups["outputs"]["prediction"], case["tolerance"]["outputs"])
+    assert parity.close(head, groups["outputs"]["prediction"], case["tolerance"]["outputs"])
 
 
 def test_a_width_that_is_not_the_files_is_refused(tmp_path):

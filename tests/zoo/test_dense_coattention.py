@@ -39,11 +39,6 @@ def imported(tmp_path, method: str, settings: dict, weights: dict[str, torch.Ten
     return import_weights(MethodSpec(name="reference", method=method, settings=settings), path, **given)
 
 
-def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
-    assert ours.shape == golden.shape
-    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
-
-
 def outputs_of(model: nn.Module, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Scores of every step, and what the reference gives besides, from the places where it stands in our model."""
     seen = {}
@@ -65,18 +60,18 @@ def check(case, groups, outputs, inputs, gradients: dict[str, torch.Tensor | Non
     """Outputs, and where the fixture has them the gradients of inputs and weights (by the reference's names)."""
     assert set(outputs) >= set(groups["outputs"])
     for name, golden in groups["outputs"].items():
-        assert close(outputs[name], golden, case["tolerance"]["outputs"]), name
+        assert parity.close(outputs[name], golden, case["tolerance"]["outputs"]), name
     if "cotangents" not in groups:
         return
     sum((outputs[k] * c).sum() for k, c in groups["cotangents"].items()).backward()
     golden = groups["grads"]
     assert {f"inputs/{m}" for m in inputs} == {name for name in golden if name.startswith("inputs/")}
     for m, x in inputs.items():
-        assert close(x.grad, golden[f"inputs/{m}"], case["tolerance"]["grads"]), m
+        assert parity.close(x.grad, golden[f"inputs/{m}"], case["tolerance"]["grads"]), m
     weights = {name.removeprefix("weights/"): g for name, g in golden.items() if name.startswith("weights/")}
     assert weights
     for name, gradient in weights.items():
-        assert close(gradients[name].grad, gradient, case["tolerance"]["grads"]), name
+        assert parity.close(gradients[name].grad, gradient, case["tolerance"]["grads"]), name
 
 
 def parameters(model, names: dict[str, str]) -> dict[str, torch.Tensor]:

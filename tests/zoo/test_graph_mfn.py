@@ -29,11 +29,6 @@ SMALL = {
 VERTICES = "graph_mfn.vertex_networks."
 
 
-def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
-    assert ours.shape == golden.shape
-    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
-
-
 def build(modalities=tuple(FEATURES), per_step=False, **changed):
     torch.manual_seed(0)
     features = {m: FEATURES[m] for m in modalities}
@@ -81,7 +76,7 @@ def test_parity_with_mmsas_code(variant, tmp_path):
     ((label, efficacies),) = maps
     assert label == "graph<-vertices/0:edges"
     for ours, name in ((prediction, "prediction"), (efficacies[:, 0], "aux_efficacies")):
-        assert close(ours, groups["outputs"][name], case["tolerance"]["outputs"]), name
+        assert parity.close(ours, groups["outputs"][name], case["tolerance"]["outputs"]), name
     (prediction * groups["cotangents"]["prediction"]).sum().backward()
     theirs = {id(tensor): name for name, tensor in groups["weights"].items()}
     state = recognise("graph_mfn", Source(groups["weights"])).translate(Source(groups["weights"]), model)
@@ -89,7 +84,7 @@ def test_parity_with_mmsas_code(variant, tmp_path):
     for key, golden in groups["grads"].items():
         kind, _, name = key.partition("/")
         mine = inputs[name] if kind == "inputs" else model.get_parameter(ours_by_theirs[name])
-        assert close(mine.grad, golden, case["tolerance"]["grads"]), key
+        assert parity.close(mine.grad, golden, case["tolerance"]["grads"]), key
 
 
 def test_a_state_dict_of_the_code_leaves_the_vertices_as_drawn(tmp_path):

@@ -23,11 +23,6 @@ VARIANTS = {
 }
 
 
-def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
-    assert ours.shape == golden.shape
-    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
-
-
 def grads(groups: dict, kind: str):
     """(name, gradient) of the inputs, or of the weights."""
     return [(key.removeprefix(f"{kind}/"), g) for key, g in groups["grads"].items() if key.startswith(f"{kind}/")]
@@ -71,17 +66,17 @@ def test_parity_with_the_authors_code(variant, tmp_path):
     ours = {"regressor_input": read[0], **dict(zip(names, scores.split(1, dim=-1), strict=True))}
     assert ours.keys() == groups["outputs"].keys()
     for name, golden in groups["outputs"].items():
-        assert close(ours[name], golden, case["tolerance"]["outputs"]), name
+        assert parity.close(ours[name], golden, case["tolerance"]["outputs"]), name
     sum((ours[name] * weight).sum() for name, weight in groups["cotangents"].items()).backward()
     for m, golden in grads(groups, "inputs"):
-        assert close(inputs[m].grad, golden, case["tolerance"]["grads"]), m
+        assert parity.close(inputs[m].grad, golden, case["tolerance"]["grads"]), m
     # No layout is turned, so the tensors that the key map hands on tell which of ours is which of theirs.
     source = Source(groups["weights"])
     state = recognise("joint_cross_attention", source).translate(source, model)
     theirs = {id(tensor): name for name, tensor in groups["weights"].items()}
     ours_by_theirs = {theirs[id(tensor)]: model.get_parameter(name) for name, tensor in state.items()}
     for name, golden in grads(groups, "weights"):
-        assert close(ours_by_theirs[name].grad, golden, case["tolerance"]["grads"]), name
+        assert parity.close(ours_by_theirs[name].grad, golden, case["tolerance"]["grads"]), name
 
 
 def released(steps: int, features: int, width: int, hidden: int) -> dict[str, torch.Tensor]:

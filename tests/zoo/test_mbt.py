@@ -80,11 +80,6 @@ def full_masks(inputs):
     return {m: torch.ones(x.shape[:2], dtype=torch.bool) for m, x in inputs.items()}
 
 
-def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
-    assert ours.shape == golden.shape
-    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
-
-
 def gradient_of(model: MBT, reference: str, golden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Our gradient of one of the reference's tensors, and the golden one in our layout."""
     parameters = dict(model.named_parameters())
@@ -107,7 +102,7 @@ def test_parity_with_the_authors_code(variant, tmp_path):
     ours = {"encoded": torch.cat([encoded[m] for m in order], 1), "logits": model(inputs, masks)}
     ours |= {f"train_logits/{name}": scores[m] for name, m in NAMES.items() if m in scores}
     for name, golden in groups["outputs"].items():
-        assert close(ours[name], golden, case["tolerance"]["outputs"]), name
+        assert parity.close(ours[name], golden, case["tolerance"]["outputs"]), name
     sum((ours[k] * c).sum() for k, c in groups["cotangents"].items()).backward()
     for name, golden in groups["grads"].items():
         kind, _, name = name.partition("/")
@@ -115,7 +110,7 @@ def test_parity_with_the_authors_code(variant, tmp_path):
             assert not golden.any()  # the reference keeps one that no layer reads
             continue
         pair = (inputs[NAMES[name]].grad, golden) if kind == "inputs" else gradient_of(model, name, golden)
-        assert close(*pair, case["tolerance"]["grads"]), name
+        assert parity.close(*pair, case["tolerance"]["grads"]), name
     unread = 5 * 32 if variant == "late_fusion" else 0
     assert sum(p.numel() for p in model.parameters()) == case["parameters"] - unread
 
@@ -132,7 +127,7 @@ def test_the_released_tree_is_read_under_every_prefix(before, tmp_path):
     groups["weights"] |= {"rng": torch.zeros(2)}
     model = imported(case, groups, tmp_path, lambda name: name if name == "rng" else before + name.replace("/", joint))
     inputs = {NAMES[k]: v for k, v in groups["inputs"].items()}
-    assert close(model(inputs, full_masks(inputs)), groups["outputs"]["logits"], case["tolerance"]["outputs"])
+    assert parity.close(model(inputs, full_masks(inputs)), groups["outputs"]["logits"], case["tolerance"]["outputs"])
 
 
 def test_a_flax_file_is_read(tmp_path):

@@ -31,11 +31,6 @@ SMALL = {
 ORDER = ("text", "audio", "video")
 
 
-def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
-    assert ours.shape == golden.shape
-    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
-
-
 def build(modalities=tuple(FEATURES), per_step=False, **changed):
     torch.manual_seed(0)
     features = {m: FEATURES[m] for m in modalities}
@@ -80,7 +75,7 @@ def test_parity_with_the_released_code(tmp_path):
     ours["prediction"] = model(inputs, {m: torch.ones(x.shape[:2], dtype=torch.bool) for m, x in inputs.items()})
     assert set(ours) == set(groups["outputs"])
     for name, golden in groups["outputs"].items():
-        assert close(ours[name], golden, case["tolerance"]["outputs"]), name
+        assert parity.close(ours[name], golden, case["tolerance"]["outputs"]), name
     sum((ours[name] * c).sum() for name, c in groups["cotangents"].items()).backward()
     theirs = {id(tensor): name for name, tensor in groups["weights"].items()}
     state = recognise("mfn", Source(groups["weights"])).translate(Source(groups["weights"]), model)
@@ -88,7 +83,7 @@ def test_parity_with_the_released_code(tmp_path):
     for key, golden in groups["grads"].items():
         kind, _, name = key.partition("/")
         mine = inputs[name] if kind == "inputs" else model.get_parameter(ours_by_theirs[name])
-        assert close(mine.grad, golden, case["tolerance"]["grads"]), key
+        assert parity.close(mine.grad, golden, case["tolerance"]["grads"]), key
 
 
 def test_another_file_is_refused_by_name(tmp_path):

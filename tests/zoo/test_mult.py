@@ -38,11 +38,6 @@ def imported(case: dict, weights: dict[str, torch.Tensor], folder: Path) -> Impo
     return import_weights(method, folder / "mult.safetensors")
 
 
-def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
-    assert ours.shape == golden.shape
-    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parity_with_the_authors_code(variant, tmp_path):
     case, groups = parity.case("mult", variant)
@@ -54,7 +49,7 @@ def test_parity_with_the_authors_code(variant, tmp_path):
     ours = {"prediction": model(inputs, masks), "last_hidden": hidden[0]}
     for name, golden in groups["outputs"].items():
         if not name.startswith("aux_"):
-            assert close(ours[name], golden, case["tolerance"]["outputs"]), name
+            assert parity.close(ours[name], golden, case["tolerance"]["outputs"]), name
     sum((ours[k] * c).sum() for k, c in groups["cotangents"].items()).backward()
     parameters = dict(model.named_parameters())
     names = {theirs: name for name, theirs in key_map(model).items()}
@@ -62,7 +57,7 @@ def test_parity_with_the_authors_code(variant, tmp_path):
     for name, golden in groups["grads"].items():
         kind, _, name = name.partition("/")
         gradient = inputs[INPUTS[name]].grad if kind == "inputs" else parameters[names[name]].grad
-        assert close(gradient, golden, case["tolerance"]["grads"]), name
+        assert parity.close(gradient, golden, case["tolerance"]["grads"]), name
         checked += 1
     assert checked >= 10
 
@@ -76,7 +71,7 @@ def test_right_padding_leaves_the_authors_outputs(variant, tmp_path):
     for extra, (name, x) in enumerate(groups["inputs"].items(), start=1):
         inputs[INPUTS[name]] = torch.cat([x, torch.full((len(x), extra, x.shape[2]), 7.0)], dim=1)
         masks[INPUTS[name]] = (torch.arange(x.shape[1] + extra) < x.shape[1]).expand(len(x), -1)
-    assert close(model(inputs, masks), groups["outputs"]["prediction"], case["tolerance"]["outputs"])
+    assert parity.close(model(inputs, masks), groups["outputs"]["prediction"], case["tolerance"]["outputs"])
 
 
 def test_what_the_import_leaves_out_is_said(tmp_path):

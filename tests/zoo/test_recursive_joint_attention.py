@@ -25,11 +25,6 @@ GRADIENTS = {
 }
 
 
-def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
-    assert ours.shape == golden.shape
-    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
-
-
 def imported(path: Path, weights: dict[str, torch.Tensor], method="recursive_joint_attention", **changed):
     save_file(weights, path)
     return import_weights(
@@ -53,14 +48,14 @@ def test_parity_with_the_authors_code(tmp_path):
     outputs = {"valence": scores[..., 0], "arousal": scores[..., 1], **seen}
     assert set(outputs) == set(groups["outputs"])
     for name, golden in groups["outputs"].items():
-        assert close(outputs[name], golden, case["tolerance"]["outputs"]), name
+        assert parity.close(outputs[name], golden, case["tolerance"]["outputs"]), name
     sum((outputs[k] * c).sum() for k, c in groups["cotangents"].items()).backward()
     ours, golden = dict(model.named_parameters()), groups["grads"]
     assert set(golden) == {f"weights/{name}" for name in GRADIENTS} | {f"inputs/{m}" for m in inputs}
     for name, gradient in golden.items():
         kind, _, name = name.partition("/")
         mine = inputs[name] if kind == "inputs" else ours[GRADIENTS[name]]
-        assert close(mine.grad, gradient, case["tolerance"]["grads"]), name
+        assert parity.close(mine.grad, gradient, case["tolerance"]["grads"]), name
 
 
 def test_weights_of_another_shape_are_refused_by_name(tmp_path):

@@ -34,11 +34,6 @@ def seeded(recipe: dict, seed: int, *, scaled: bool) -> dict[str, torch.Tensor]:
     return made
 
 
-def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
-    assert ours.shape == golden.shape
-    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
-
-
 def imported(tmp_path, settings: dict, weights: dict[str, torch.Tensor], **given):
     path = tmp_path / "weights.safetensors"
     save_file(weights, path)
@@ -55,7 +50,7 @@ def test_parity_of_the_coattention_layers(tmp_path):
     outputs = model.coattend(inputs, torch.ones(2, 18, dtype=torch.bool))
     assert set(outputs) == set(groups["outputs"])
     for m, golden in groups["outputs"].items():
-        assert close(outputs[m], golden, case["tolerance"]["outputs"]), m
+        assert parity.close(outputs[m], golden, case["tolerance"]["outputs"]), m
     sum((outputs[k] * c).sum() for k, c in groups["cotangents"].items()).backward()
     ours = dict(model.named_parameters())
     names = {
@@ -67,7 +62,7 @@ def test_parity_of_the_coattention_layers(tmp_path):
     for name, gradient in groups["grads"].items():
         kind, _, name = name.partition("/")
         mine = inputs[name] if kind == "inputs" else ours[names[name]]
-        assert close(mine.grad, gradient, case["tolerance"]["grads"]), name
+        assert parity.close(mine.grad, gradient, case["tolerance"]["grads"]), name
 
 
 def test_parity_of_the_coattention_layers_at_the_released_size(tmp_path):
@@ -79,7 +74,7 @@ def test_parity_of_the_coattention_layers_at_the_released_size(tmp_path):
     with torch.no_grad():
         outputs = done.model.eval().coattend({m: inputs[m] for m in ORDER}, torch.ones(1, 300, dtype=torch.bool))
     for m, golden in groups["outputs"].items():
-        assert close(outputs[m], golden, case["tolerance"]["outputs"]), m
+        assert parity.close(outputs[m], golden, case["tolerance"]["outputs"]), m
 
 
 def released(channels: dict[str, list[int]], kernel: int, steps: int, head: int) -> dict[str, torch.Tensor]:

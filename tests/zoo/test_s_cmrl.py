@@ -58,11 +58,6 @@ def imported(settings: dict, weights: dict[str, torch.Tensor], tmp_path):
     return import_weights(MethodSpec(name="fixture", method="s_cmrl", settings=settings), path, features=FEATURES)
 
 
-def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
-    assert ours.shape == golden.shape
-    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
-
-
 def our_name(theirs: str, fusion: str) -> str:
     """Of a tensor whose gradient a fixture holds, written from the facts and not from the key map."""
     alone = {"spatial": "tokens", "temporal": "timesteps"}.get(fusion)
@@ -89,7 +84,7 @@ def test_parity_with_the_authors_code(variant, tmp_path):
     ours |= {f"tokens_{m}": x for m, x in tokens.items()}
     assert set(ours) == set(groups["outputs"])
     for name, golden in groups["outputs"].items():
-        assert close(ours[name], golden, case["tolerance"]["outputs"]), name
+        assert parity.close(ours[name], golden, case["tolerance"]["outputs"]), name
     sum((ours[name] * c).sum() for name, c in groups["cotangents"].items()).backward()
     parameters = dict(model.named_parameters())
     for name, golden in groups["grads"].items():
@@ -98,7 +93,7 @@ def test_parity_with_the_authors_code(variant, tmp_path):
             mine = pictures[name].grad.transpose(0, 1)
         else:
             mine = parameters[our_name(name, settings["fusion"])].grad
-        assert close(mine, golden, case["tolerance"]["grads"]), name
+        assert parity.close(mine, golden, case["tolerance"]["grads"]), name
     dropped = done.provenance["dropped"]
     idle = [n for n, why in dropped.items() if why == "no output depends on it"]
     assert set(idle) <= set(case["weights_without_gradient"]) | {n for n in idle if ".running_" in n or ".num_" in n}

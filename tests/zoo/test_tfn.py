@@ -17,11 +17,6 @@ SMALL = {"widths": {"audio": 2, "video": 3, "text": 4}, "text_lstm": 6, "fusion"
 SMALL |= {"dropout": 0.0, "fusion_dropout": 0.0}
 
 
-def close(ours: torch.Tensor, golden: torch.Tensor, tolerance: float) -> bool:
-    assert ours.shape == golden.shape
-    return (ours - golden).abs().max().item() <= tolerance * max(0.01, golden.abs().max().item())
-
-
 def build(modalities=tuple(FEATURES), per_step=False, **changed):
     torch.manual_seed(0)
     features = {m: FEATURES[m] for m in modalities}
@@ -63,7 +58,7 @@ def test_parity_with_mmsas_code(variant, tmp_path):
     ours["prediction"] = 6 * scores.sigmoid() - 3 if variant == "regression" else scores
     assert set(ours) == set(groups["outputs"])
     for name, golden in groups["outputs"].items():
-        assert close(ours[name], golden, case["tolerance"]["outputs"]), name
+        assert parity.close(ours[name], golden, case["tolerance"]["outputs"]), name
     sum((ours[name] * c).sum() for name, c in groups["cotangents"].items()).backward()
     theirs = {id(tensor): name for name, tensor in groups["weights"].items()}
     state = recognise("tfn", Source(groups["weights"])).translate(Source(groups["weights"]), model)
@@ -71,7 +66,7 @@ def test_parity_with_mmsas_code(variant, tmp_path):
     for key, golden in groups["grads"].items():
         kind, _, name = key.partition("/")
         mine = inputs[name] if kind == "inputs" else model.get_parameter(ours_by_theirs[name])
-        assert close(mine.grad, golden, case["tolerance"]["grads"]), key
+        assert parity.close(mine.grad, golden, case["tolerance"]["grads"]), key
 
 
 def test_another_file_is_refused_by_name(tmp_path):

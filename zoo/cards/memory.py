@@ -49,7 +49,7 @@ CARDS = (
         modalities=("audio", "video", "text"),
         at_least=2,
         fusion_stage="intermediate",
-        attention="graph efficacies",
+        attention="graph-efficacy attention",
         equations="sections 4.1 (dynamic fusion graph) and 4.2 (Graph-MFN); memory as in MFN, (9-11)",
         code="CMU-MultiComp-Lab/CMU-MultimodalSDK at 4f2eadc: mmsdk/mmmodelsdk/fusion/dynamic_fusion_graph/model.py; "
         f"{MMSA}: models/singleTask/Graph_MFN.py, config/config_regression.json",
