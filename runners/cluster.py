@@ -273,6 +273,15 @@ class _Try:
     avoid: frozenset[str] = frozenset()
 
 
+@contextmanager
+def _as_raised() -> Iterator[None]:
+    """What the handler of a signal raised while Ray's compiled code ran, which Python hands on as a SystemError."""
+    try:
+        yield
+    except SystemError as error:
+        raise error.__cause__ or error from None
+
+
 class _Tasks:
     """One remote task for each item. One whose worker or node is lost is sent out again, and the log says so.
 
@@ -302,13 +311,14 @@ class _Tasks:
     def ended(self) -> Iterator[tuple[Any, Result]]:
         """Each item with what became of it, as it ends. Leaving early cancels what runs; checkpoints stay."""
         try:
-            while self._running or self._due:
-                self._send()
-                for reference in self._done():
-                    attempt = self._running.pop(reference)
-                    if result := self._result(reference, attempt):
-                        yield attempt.item, result
-                self._meanwhile()
+            with _as_raised():
+                while self._running or self._due:
+                    self._send()
+                    for reference in self._done():
+                        attempt = self._running.pop(reference)
+                        if result := self._result(reference, attempt):
+                            yield attempt.item, result
+                    self._meanwhile()
         finally:
             for reference in self._running:
                 self._ray.cancel(reference, force=True)

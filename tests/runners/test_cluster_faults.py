@@ -343,6 +343,7 @@ def test_a_submission_outlives_its_workers(cluster, node, settings, tmp_path):
     first.kill()
     first.communicate()
     other = command(cluster, settings, *words)
+    until(lambda: f":{other.pid}:" in (submissions.get(engine, made.submission).worker or ""))  # it hears signals now
     went_on |= kept(until(lambda: stopped_midway(settings, cluster.head_node, second)).values())
     other.send_signal(signal.SIGTERM)
     signal_all(at_work(cluster.head_node, second).values(), signal.SIGCONT)

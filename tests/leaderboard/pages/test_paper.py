@@ -31,13 +31,15 @@ def said(at):
 
 def test_a_recomputed_table_has_verdicts_files_and_its_command(page):
     at = page(paper="hfusion2018", table="2-mosi")
-    layout, verdicts, needed, every = tables(at)
+    layout, verdicts, claims, needed, every = tables(at)
     assert layout.loc["own features: HFusion", "A+V (%) ↑"] == "56.8 → 56.58 ± 0.29 (10) ✓"
     row = every[(every["Row"] == "own features: HFusion") & (every["Column"] == "T+V")].iloc[0]
     assert (row["Printed"], row["Ours"], row["Verdict"]) == ("77.8", "74.68 ± 0.73 (10)", "not reproduced")
     assert (row["Who ran it"], row["Read at"]) == ("the paper's own", "paper: Table 2, page read by eye")
     text = said(at)
-    assert "2 not reproduced" in text and verdicts["Because"].str.startswith("The interval lies below").sum() == 2
+    assert "5 not reproduced" in text and verdicts["Because"].str.startswith("The interval lies below").sum() == 5
+    assert "What running it again showed" in text and not verdicts["Because"].str.contains("..", regex=False).any()
+    assert claims.index.tolist().count("Three modalities beat two") == 2
     assert "https://doi.org/10.1016/j.knosys.2018.07.041" in text
     assert "fuseboard reproduce hfusion2018 --table 2-mosi --seeds 10" in text
     labels = [button.proto.label for button in at.get("download_button")]

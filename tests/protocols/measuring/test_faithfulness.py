@@ -200,8 +200,8 @@ def test_a_stale_answer_is_caught(monkeypatch):
     """A cache that answers every reduced input with the whole input's scores."""
     scored = faithfulness._scored
 
-    def stale(subject, streams, inputs):
-        return scored(subject, streams, [(i, np.ones_like(mask)) for i, mask in inputs])
+    def stale(subject, streams, inputs, task):
+        return scored(subject, streams, [(i, np.ones_like(mask)) for i, mask in inputs], task)
 
     monkeypatch.setattr(faithfulness, "_scored", stale)
     with pytest.raises(AssertionError):
