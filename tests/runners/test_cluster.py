@@ -12,7 +12,7 @@ from protocols.record import read_jsonl
 from protocols.spec import load as load_protocol
 from runners import bundle, cluster, trial
 from runners.bundle import RunError
-from runners.cluster import _other_than_planned, _run, device, execute
+from runners.cluster import _as_raised, _other_than_planned, _run, device, execute
 from runners.settings import SettingsError
 from zoo.spec import load as load_method
 
@@ -149,3 +149,11 @@ def test_features_do_not_depend_on_the_threads_that_a_machine_offers(threads):
         ).stdout
 
     assert heard(**variables) == heard()
+
+
+def test_what_a_signals_handler_raised_comes_out_of_compiled_code_as_it_was():
+    stopped = KeyboardInterrupt("told to stop")
+    with pytest.raises(KeyboardInterrupt, match="told to stop"), _as_raised():
+        raise SystemError("returned a result with an exception set") from stopped
+    with pytest.raises(SystemError, match="of its own"), _as_raised():
+        raise SystemError("of its own")
