@@ -85,8 +85,9 @@ def show_table(table: Table, numbers: Sequence[Number]) -> None:
         )
     else:
         st.caption("As printed; nothing here was measured by us. Arrows say which way is better.")
-    if table.notes:
-        st.markdown("\n".join(f"- {plain(note)}" for note in table.notes))
+    notes = [*([table.caution] if table.caution else []), *table.notes]
+    if notes:
+        st.markdown("\n".join(f"- {plain(note)}" for note in notes))
 
 
 def show_verdicts(numbers: Sequence[Number]) -> None:
