@@ -12,6 +12,7 @@ from protocols.record import Record, read_jsonl
 from protocols.spec import ProtocolSpec, committed
 from protocols.statistics import Interval, t_interval
 from protocols.verdict import NOT_COMPARABLE, Judged, compare, judge
+from runners import trial
 from runners.brought import here
 from runners.cluster import OnEpoch, execute
 from runners.experiment import Experiment
@@ -173,8 +174,8 @@ def footings(paper: Paper, cell: Cell) -> tuple[Footing, ...]:
     """The rules for one cell: from a replica, whose one training serves both, else the row's own protocol."""
     for key in replicas(paper, cell.run):
         if committed()[key].leaks:
-            by_loss = Footing(BY_LOSS, key, "/validation_selected")
-            return by_loss, Footing(BY_SCORE, key, "/validation_metric_selected"), Footing(BY_TEST, key)
+            by_loss = Footing(BY_LOSS, key, f"/{trial.BY_LOSS}")
+            return by_loss, Footing(BY_SCORE, key, f"/{trial.BY_METRIC}"), Footing(BY_TEST, key)
     return (Footing(BY_LOSS, cell.run.protocol),)
 
 
@@ -251,10 +252,7 @@ def recompute(
             if records is None:
                 rerun.failed.append(manifest["reason"])
             else:
-                _read(done.experiment, records, manifest.get("undefined", []), outcome, rerun)
-                for footing in rerun.values:
-                    place = (done.experiment.seed, done.experiment.fold or 0)
-                    rerun.epochs.setdefault(footing, {})[place] = epochs[footing.rule]
+                _read(done.experiment, records, epochs, manifest.get("undefined", []), outcome, rerun)
             if not outcome.pending:
                 finished.append(outcome)
         yield done.experiment, done.place, finished
@@ -263,6 +261,7 @@ def recompute(
 def _read(
     experiment: Experiment,
     records: Mapping[str, Record],
+    epochs: Mapping[str, int],
     undefined: list[dict[str, str]],
     outcome: Outcome,
     rerun: Rerun,
@@ -272,6 +271,7 @@ def _read(
         name = f"{scored}{footing.suffix}"
         if name in records:
             rerun.values.setdefault(footing, {})[place] = records[name].value
+            rerun.epochs.setdefault(footing, {})[place] = epochs[footing.rule]
             outcome.items = records[name].n
         else:
             why = next(row["reason"] for row in undefined if row["metric"] == name)
