@@ -6,6 +6,7 @@ ranking with its rows, and sends the JavaScript compressed, compressed once. A d
 later Streamlit, passes as it is; `tests/leaderboard/test_first_paint.py` tells.
 """
 
+import asyncio
 import gzip
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -51,17 +52,17 @@ class FirstPaint:
         packs = b"gzip" in asked.get(b"accept-encoding", b"")
         page = page_at(scope["path"]) if b"text/html" in asked.get(b"accept", b"") else None
         if page:
-            await say(send, await self.document(scope, receive, page, packs))
+            await say(send, await self.document(scope, page, packs))
         elif packs and "/static/" in scope["path"] and scope["path"].endswith(PACKED) and b"if-none-match" not in asked:
-            await say(send, await self.asset(scope, receive))
+            await say(send, await self.asset(scope))
         else:
             await self.app(scope, receive, send)
 
-    async def document(self, scope: Message, receive: Receive, page: Page, packs: bool) -> "Answer":
+    async def document(self, scope: Message, page: Page, packs: bool) -> "Answer":
         """Streamlit's document with the first paint in it."""
         # Whole, as it is, and now: what comes back is changed here.
         plain = without(scope["headers"], b"accept-encoding", b"if-none-match", b"if-modified-since", b"range")
-        told = await answer(self.app, scope | {"headers": plain}, receive)
+        told = await answer(self.app, scope | {"headers": plain})
         if told.status != 200 or not told.kind.startswith(b"text/html"):
             return told
         rows = await self.rows(scope) if page is PAGES[0] else None
@@ -81,11 +82,11 @@ class FirstPaint:
                 return None  # the page says what is wrong
         return None
 
-    async def asset(self, scope: Message, receive: Receive) -> "Answer":
+    async def asset(self, scope: Message) -> "Answer":
         """A file of Streamlit's program, compressed; its name changes with its content, so that it may be kept."""
         path = scope["path"]
         if path not in self.packed:
-            told = await answer(self.app, scope, receive)
+            told = await answer(self.app, scope)
             if told.status != 200 or not told.kind.startswith(KINDS):
                 return told
             headers = [*without(told.headers, b"accept-ranges"), (b"vary", b"Accept-Encoding")]
@@ -108,13 +109,20 @@ class Answer(NamedTuple):
         return b"" if b"content-encoding" in told else told.get(b"content-type", b"")
 
 
-async def answer(app, scope: Message, receive: Receive) -> Answer:
+async def answer(app, scope: Message) -> Answer:
+    """All of it, even where the visitor has left: what is kept for others must not end where one of them left."""
     said: list[Message] = []
+    asked: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def stay() -> Message:
+        if not asked:
+            await asyncio.Event().wait()  # nothing more is ever said
+        return asked.pop()
 
     async def keep(message: Message) -> None:
         said.append(message)
 
-    await app(scope | {"extensions": {}}, receive, keep)  # without extensions a file comes as its bytes
+    await app(scope | {"extensions": {}}, stay, keep)  # without extensions a file comes as its bytes
     body = b"".join(message.get("body", b"") for message in said[1:])
     return Answer(said[0]["status"], list(said[0]["headers"]), body)
 

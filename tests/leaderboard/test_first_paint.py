@@ -2,10 +2,12 @@
 
 import asyncio
 import gzip
+import random
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from starlette.staticfiles import StaticFiles
 
 from leaderboard import first_paint, first_ranking, store
 from leaderboard.contents import PAGES
@@ -31,7 +33,12 @@ def application(body=DOCUMENT, kind=b"text/html; charset=utf-8", status=200):
     return say
 
 
-def get(app, path="/", accept=b"text/html", query=b"", method="GET", **headers):
+async def leave():
+    """What a visitor says who has left."""
+    return {"type": "http.disconnect"}
+
+
+def get(app, path="/", accept=b"text/html", query=b"", method="GET", receive=None, **headers):
     """Status, headers and body of a request."""
     said = []
 
@@ -40,7 +47,7 @@ def get(app, path="/", accept=b"text/html", query=b"", method="GET", **headers):
 
     told = [(b"accept", accept), *((name.replace("_", "-").encode(), value) for name, value in headers.items())]
     scope = {"type": "http", "method": method, "path": path, "query_string": query, "headers": told}
-    asyncio.run(app(scope, None, send))
+    asyncio.run(app(scope, receive, send))
     return said[0]["status"], said[0]["headers"], b"".join(message.get("body", b"") for message in said[1:])
 
 
@@ -120,6 +127,17 @@ def test_what_is_no_file_is_not_kept():
     paint = FirstPaint(application(status=404))
     assert get(paint, "/static/js/a.js", b"*/*", accept_encoding=b"gzip")[0] == 404
     assert paint.packed == {}
+
+
+def test_who_leaves_half_way_leaves_whole_files_for_the_others(tmp_path):
+    content = random.Random(0).randbytes(2**20)
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "a.js").write_bytes(content)
+    files = StaticFiles(directory=tmp_path)
+    assert len(get(files, "/static/a.js", b"*/*", receive=leave)[2]) < len(content)  # it is cut for who has left
+    paint = FirstPaint(files)
+    for receive in (leave, None):
+        assert gzip.decompress(get(paint, "/static/a.js", b"*/*", receive=receive, accept_encoding=b"gzip")[2]) == content
 
 
 @pytest.fixture
