@@ -240,7 +240,7 @@ def run(
 
     found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
     spec, chosen = load(protocol), _specs(methods)
-    from runners.cluster import device
+    from runners.backends import device
     from runners.console import each
     from runners.trial import plan
 
@@ -291,7 +291,7 @@ def _execute(experiments: list, found, backend: str, gpus: float | None) -> list
     import json as _json
     from contextlib import closing
 
-    from runners.cluster import execute
+    from runners.backends import execute
     from runners.console import run_progress
 
     rows = []

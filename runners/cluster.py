@@ -1,4 +1,4 @@
-"""Backends: the same work, one piece after the other or as Ray tasks, with equal records."""
+"""The Ray cluster: joined or started on this machine, and left again."""
 
 import json
 import logging
@@ -7,135 +7,17 @@ import re
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 from runners import bundle
-from runners.experiment import Experiment, numeric_code
 from runners.output import say
-from runners.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
-BACKENDS = ("serial", "ray")
-PAUSES = (1.0, 5.0, 20.0)  # seconds before a lost task is sent out again; after the last one it is given up
-LOOK = 30.0  # seconds between two looks at whether the cluster has a node left that can work
 STARTS = 3  # attempts to start Ray on this machine
-LEAVING = 60.0  # seconds that a run waits for another process to leave it: a dead worker's, or one it was taken from
-OnEpoch = Callable[[Experiment, int], None]
-Result = tuple[Path | None, str | None]  # what was written, or the error that prevented it
-Work = Callable[[Any, Settings], Result]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a run: its bundle's folder, or the error that kept it from getting one."""
-
-    experiment: Experiment
-    place: Path | None
-    error: str | None = None
-
-
-def device(backend: str, gpus: float | None) -> str:
-    """Where runs will be trained, "cpu" or "cuda"; the run id holds it.
-
-    Args:
-        gpus: share of a GPU that each Ray task gets; None leaves it to this machine, a whole one where it has some.
-
-    Raises:
-        SettingsError: for a share without Ray.
-    """
-    if gpus is None:
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if backend != "ray":
-        raise SettingsError("--gpus is the share of each Ray task; it needs --backend ray.")
-    return "cuda" if gpus else "cpu"
-
-
-def execute(
-    experiments: list[Experiment], settings: Settings, backend: str, on_epoch: OnEpoch, gpus: float | None = None
-) -> Iterator[Outcome]:
-    """Do every run that has no bundle yet; yield each as it ends, those that were there first.
-
-    Args:
-        backend: "serial" or "ray".
-        on_epoch: called with a run and the epoch that it finished.
-        gpus: share of a GPU for each Ray task, if the runs are for GPUs; a whole one by default.
-
-    Raises:
-        ValueError: for an unknown backend.
-        RunError: if the cluster does not answer, or has no GPU and will get none.
-    """
-    if backend not in BACKENDS:
-        raise ValueError(f"no backend {backend!r}; known: {', '.join(BACKENDS)}.")
-    from runners.tracking import catch_up
-
-    waiting = []
-    for experiment in experiments:
-        if bundle.completed(settings.bundle_root, experiment):
-            yield Outcome(experiment, settings.bundle_root / experiment.folder)
-        else:
-            waiting.append(experiment)
-    if backend == "serial":
-        yield from _serial(waiting, settings, on_epoch)
-    elif waiting:
-        share = (gpus or 1.0) if waiting[0].device == "cuda" else 0.0
-        yield from _remote(waiting, settings, on_epoch, share)
-    catch_up(settings.tracking_url, settings.bundle_root)
-
-
-def measure(
-    folders: list[Path], settings: Settings, backend: str, gpus: float | None = None
-) -> Iterator[tuple[Path, str | None]]:
-    """Evaluate finished runs; yield each bundle's folder as it ends, with the reason if it could not be.
-
-    Args:
-        backend: "serial" or "ray".
-        gpus: share of a GPU for each Ray task.
-    """
-    if backend == "serial":
-        for folder in folders:
-            yield folder, _evaluate(folder, settings)[1]
-    elif folders:
-        share = float(device(backend, gpus) == "cuda") if gpus is None else gpus
-        with joined(settings.cluster) as ray:
-            with closing(_Tasks(ray, _evaluate, folders, settings, share).ended()) as ended:
-                for folder, (_, error) in ended:
-                    yield folder, error
-
-
-def _serial(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch) -> Iterator[Outcome]:
-    for experiment in experiments:
-        try:
-            place = _trained(experiment, settings, on_epoch)
-        except bundle.RunError as error:
-            yield Outcome(experiment, None, str(error))
-        else:
-            yield Outcome(experiment, place)
-
-
-def _remote(experiments: list[Experiment], settings: Settings, on_epoch: OnEpoch, gpus: float) -> Iterator[Outcome]:
-    """One task a run. The bundle root tells how far each is, and whether its bundle has come back."""
-    root = settings.bundle_root
-
-    def reached() -> None:
-        for experiment in experiments:
-            if epoch := epoch_reached(root, experiment):
-                on_epoch(experiment, epoch)
-
-    with joined(settings.cluster, settings.tracking_url) as ray:
-        with closing(_Tasks(ray, _run, experiments, settings, gpus, reached).ended()) as ended:
-            for experiment, (place, error) in ended:
-                if place is not None and not (place / "manifest.json").is_file():
-                    place, error = None, f"its bundle is not in {root} here: every node must see one bundle root."
-                yield Outcome(experiment, place, error)
 
 
 @contextmanager
@@ -229,7 +111,7 @@ def check_gpus(ray, gpus: float) -> None:
     Raises:
         RunError: if GPUs are asked for, the cluster has none, and nothing adds nodes to it.
     """
-    if not gpus or _can_work(ray, gpus):
+    if not gpus or can_work(ray, gpus):
         return
     if not _grows():
         raise bundle.RunError(
@@ -241,7 +123,7 @@ def check_gpus(ray, gpus: float) -> None:
     )
 
 
-def _can_work(ray, gpus: float) -> bool:
+def can_work(ray, gpus: float) -> bool:
     """Whether a task fits on some node, busy or not."""
     there = (node["Resources"] for node in ray.nodes() if node["Alive"])
     return any(has.get("CPU", 0) >= 1 and has.get("GPU", 0) >= gpus for has in there)
@@ -264,127 +146,6 @@ def _grows() -> bool:
     return any(kind != f"node_{node}" for node, kind in types.items())
 
 
-@dataclass(frozen=True)
-class _Try:
-    """One attempt at an item; ``avoid`` are ids of nodes whose memory ran out under it."""
-
-    item: Any
-    number: int = 1
-    avoid: frozenset[str] = frozenset()
-
-
-@contextmanager
-def _as_raised() -> Iterator[None]:
-    """What the handler of a signal raised while Ray's compiled code ran, which Python hands on as a SystemError."""
-    try:
-        yield
-    except SystemError as error:
-        raise error.__cause__ or error from None
-
-
-class _Tasks:
-    """One remote task for each item. One whose worker or node is lost is sent out again, and the log says so.
-
-    Ray would do that by itself, but without a word, and for ever where memory runs out.
-
-    Args:
-        gpus: share of a GPU for each.
-        meanwhile: called about once a second.
-    """
-
-    def __init__(
-        self,
-        ray,
-        work: Work,
-        items: list,
-        settings: Settings,
-        gpus: float,
-        meanwhile: Callable[[], None] = lambda: None,
-    ):
-        check_gpus(ray, gpus)
-        self._ray, self._settings, self._gpus, self._meanwhile = ray, settings, gpus, meanwhile
-        self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(work)
-        self._running: dict[Any, _Try] = {}
-        self._due: list[tuple[float, _Try]] = [(0.0, _Try(item)) for item in items]
-        self._look, self._works = 0.0, not gpus or _can_work(ray, gpus)  # else it has been said
-
-    def ended(self) -> Iterator[tuple[Any, Result]]:
-        """Each item with what became of it, as it ends. Leaving early cancels what runs; checkpoints stay."""
-        try:
-            with _as_raised():
-                while self._running or self._due:
-                    self._send()
-                    for reference in self._done():
-                        attempt = self._running.pop(reference)
-                        if result := self._result(reference, attempt):
-                            yield attempt.item, result
-                    self._meanwhile()
-        finally:
-            for reference in self._running:
-                self._ray.cancel(reference, force=True)
-
-    def _done(self) -> list:
-        """What has ended within the next second, in which something always may."""
-        if self._running:
-            return self._ray.wait(list(self._running), timeout=1.0)[0]
-        time.sleep(0.5)  # until a lost task is sent out again
-        return []
-
-    def _send(self) -> None:
-        now = time.monotonic()
-        for due, attempt in self._due:
-            if due <= now:
-                options = {"label_selector": elsewhere} if (elsewhere := self._elsewhere(attempt.avoid)) else {}
-                self._running[self._task.options(**options).remote(attempt.item, self._settings)] = attempt
-        self._due = [(due, attempt) for due, attempt in self._due if due > now]
-        if now > self._look:
-            self._look = now + LOOK
-            works = _can_work(self._ray, self._gpus)
-            if self._works and not works:
-                log.warning("the cluster has no node that can work; waiting for one.")
-            elif works and not self._works:
-                log.warning("the cluster has a node that can work.")
-            self._works = works
-
-    def _elsewhere(self, avoid: frozenset[str]) -> dict[str, str]:
-        """Any other node, if there is one that can work."""
-        others = [n for n in self._ray.nodes() if n["Alive"] and n["Resources"].get("CPU") and n["NodeID"] not in avoid]
-        return {"ray.io/node-id": f"!in({','.join(sorted(avoid))})"} if avoid and others else {}
-
-    def _result(self, reference, attempt: _Try) -> Result | None:
-        """None if the task was lost and will be sent out again."""
-        errors = self._ray.exceptions
-        try:
-            return self._ray.get(reference)
-        except errors.OutOfMemoryError as error:
-            named = re.search(r"\bID: ([0-9a-f]{40,})", str(error))
-            full = attempt.avoid | ({named.group(1)} if named else set())
-            return self._lost(attempt, "the memory of its node ran out", full)
-        except errors.NodeDiedError:
-            return self._lost(attempt, "its node was lost", attempt.avoid)
-        except errors.WorkerCrashedError:
-            return self._lost(attempt, "its worker died, of a crash or for want of memory", attempt.avoid)
-        except errors.RayError as error:
-            return None, f"{type(error).__name__}: {error}"
-
-    def _lost(self, attempt: _Try, why: str, avoid: frozenset[str]) -> Result | None:
-        if attempt.number > len(PAUSES):
-            return None, f"{why} in attempt {attempt.number}, the last one. Its checkpoint stays."
-        pause = PAUSES[attempt.number - 1]
-        self._due.append((time.monotonic() + pause, _Try(attempt.item, attempt.number + 1, avoid)))
-        log.warning(
-            "%s: %s; attempt %d of %d goes on from its checkpoint.",
-            *(_named(attempt.item), why, attempt.number + 1, len(PAUSES) + 1),
-        )
-        return None
-
-
-def _named(item: Experiment | Path) -> str:
-    if isinstance(item, Experiment):
-        return f"{item.method.name} {item.split} seed {item.seed}"
-    return f"{item.parent.name} {item.name}"
-
-
 def _make_tables(url: str) -> None:
     if url == "off":
         return
@@ -394,89 +155,3 @@ def _make_tables(url: str) -> None:
         connect(url)
     except Exception as error:  # the trackers of the runs meet the same fault, and say so without losing a result
         log.warning("MLflow does not answer (%s).", error)
-
-
-def _run(experiment: Experiment, settings: Settings) -> Result:
-    """Runs in a worker."""
-    from protocols.examples import DataError
-
-    try:
-        if other := _other_than_planned(experiment, settings):
-            return None, other
-        return _trained(experiment, settings), None
-    except (bundle.RunError, DataError) as error:
-        return None, str(error)
-
-
-def _trained(experiment: Experiment, settings: Settings, on_epoch: OnEpoch = lambda experiment, epoch: None) -> Path:
-    """One run in this process, which leaves word of each epoch for others.
-
-    Another process that is at work on the run may be about to leave: dead, or told to stop.
-
-    Raises:
-        RunError: as `runners.trial.run_trial` does; `Busy` if the other is still there after `LEAVING`.
-    """
-    from runners.trial import run_trial
-
-    def after(row: dict) -> None:
-        epoch = int(row["epoch"])
-        _reached_file(settings.bundle_root, experiment).write_text(str(epoch))
-        on_epoch(experiment, epoch)
-
-    deadline, said = time.monotonic() + LEAVING, False
-    while True:
-        try:
-            return run_trial(experiment, settings, after)
-        except bundle.Busy as error:
-            if time.monotonic() > deadline:
-                raise
-            if not said:
-                log.warning("%s Looking again for %.0f s.", error, LEAVING)
-                said = True
-            time.sleep(1)
-
-
-def _other_than_planned(experiment: Experiment, settings: Settings) -> str | None:
-    """Why this node cannot do a run: the run id was made of other data or other code than it has."""
-    from runners.trial import divided, feature_modules
-
-    spec = experiment.protocol
-    examples, _ = divided(spec.model_dump_json(), experiment.fold, settings.data_root, settings.cache_root)
-    if examples.fingerprint != experiment.fingerprint:
-        return (
-            f"node {socket.gethostname()} has other data of {spec.dataset} in {settings.data_root} than the machine "
-            "that planned the run. Bring the same files to every node, or share one folder."
-        )
-    if numeric_code(experiment.method, spec, feature_modules(examples)) != experiment.code:
-        return (
-            f"node {socket.gethostname()} has other code than the machine that planned the run. Install the same "
-            "version on every node, and call the command again if the code was edited meanwhile."
-        )
-    return None
-
-
-def _evaluate(folder: Path, settings: Settings) -> Result:
-    """May run in a worker."""
-    from protocols.examples import DataError
-    from runners.evaluate import EvaluationError, evaluate_run
-
-    try:
-        return evaluate_run(folder, settings), None
-    except (EvaluationError, DataError) as error:
-        return None, str(error)
-
-
-def _reached_file(root: Path, experiment: Experiment) -> Path:
-    return root / ".partial" / experiment.run / "epoch"
-
-
-def epoch_reached(root: Path, experiment: Experiment) -> int:
-    """How far a run is that has no bundle yet.
-
-    Args:
-        root: of bundles.
-    """
-    try:
-        return int(_reached_file(root, experiment).read_text())
-    except (OSError, ValueError):  # not begun, or caught between two writes
-        return 0

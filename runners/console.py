@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from runners.backends import Outcome, epoch_reached
 from runners.bundle import completed
-from runners.cluster import Outcome, epoch_reached
 from runners.experiment import Experiment
 
 errors = Console(stderr=True)

@@ -60,7 +60,7 @@ def measure_all(folders: list[Path], found, backend: str, gpus: float | None = N
     """Evaluate finished runs, draw them, and tell what became of each."""
     from contextlib import closing
 
-    from runners.cluster import measure
+    from runners.backends import measure
     from runners.console import done_of
 
     rows = []

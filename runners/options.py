@@ -16,7 +16,7 @@ Cluster = Annotated[str | None, typer.Option(help="Ray cluster: 'local', 'auto' 
 
 
 def _known(backend: str) -> str:
-    from runners.cluster import BACKENDS
+    from runners.backends import BACKENDS
     from runners.output import say
 
     if backend not in BACKENDS:

@@ -13,8 +13,8 @@ from protocols.spec import ProtocolSpec, committed
 from protocols.statistics import Interval, t_interval
 from protocols.verdict import NOT_COMPARABLE, Judged, compare, judge
 from runners import trial
+from runners.backends import OnEpoch, execute
 from runners.brought import here
-from runners.cluster import OnEpoch, execute
 from runners.experiment import Experiment
 from runners.papers_cli import method_spec
 from runners.settings import Settings

@@ -43,8 +43,8 @@ def reproduce(
     before the first run. The same command goes on where it was interrupted.
     """
     from protocols.papers import paper
+    from runners.backends import device
     from runners.brought import here
-    from runners.cluster import device
     from runners.settings import SETTINGS, Settings
 
     found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})

@@ -35,7 +35,7 @@ def tune(
 
     found = Settings.resolve(**{name: value for name, value in locals().items() if name in SETTINGS})
     spec, chosen = load_protocol(protocol), load_method(method)
-    from runners.cluster import device
+    from runners.backends import device
     from runners.console import counter, each
     from runners.trial import plan
     from runners.tune import Search, search, specs, write

@@ -30,8 +30,8 @@ from leaderboard.claims import Claim, ClaimLost
 from leaderboard.store import StoreError
 from protocols.spec import ProtocolSpec
 from protocols.suite import suites
+from runners.backends import Outcome, device, execute, measure
 from runners.bundle import RunError, completed
-from runners.cluster import Outcome, device, execute, measure
 from runners.evaluate import evaluated
 from runners.experiment import ROOT, Experiment
 from runners.indexing import patiently
@@ -65,10 +65,10 @@ class Options:
     """How a worker works.
 
     Args:
-        backend: of `runners.cluster`.
+        backend: of `runners.backends`.
         drain: whether to end when no submission waits.
         lease: seconds of silence after which a worker counts as dead; heartbeats are four times as frequent.
-        gpus: share of a GPU for each Ray task; see `runners.cluster.device`.
+        gpus: share of a GPU for each Ray task; see `runners.backends.device`.
     """
 
     backend: str

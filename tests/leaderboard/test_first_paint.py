@@ -137,7 +137,9 @@ def test_who_leaves_half_way_leaves_whole_files_for_the_others(tmp_path):
     assert len(get(files, "/static/a.js", b"*/*", receive=leave)[2]) < len(content)  # it is cut for who has left
     paint = FirstPaint(files)
     for receive in (leave, None):
-        assert gzip.decompress(get(paint, "/static/a.js", b"*/*", receive=receive, accept_encoding=b"gzip")[2]) == content
+        assert (
+            gzip.decompress(get(paint, "/static/a.js", b"*/*", receive=receive, accept_encoding=b"gzip")[2]) == content
+        )
 
 
 @pytest.fixture

@@ -22,8 +22,10 @@ from leaderboard.access import person_at_the_machine
 from protocols.record import read_jsonl
 from protocols.spec import load as load_protocol
 from runners import bundle, trial
-from runners.cluster import _Tasks, check_gpus, execute
+from runners.backends import execute
+from runners.cluster import check_gpus
 from runners.settings import Settings
+from runners.tasks import Tasks
 from runners.tracking import EXPERIMENT, RUN_TAG, learning_rows
 from zoo.drafts import draft
 from zoo.spec import check
@@ -263,7 +265,7 @@ def test_a_node_is_killed(cluster, node, planned, settings, caplog):
     killer.join()
     assert len(went_on) == 1
     as_if_nothing_had_happened(outcomes, planned, settings, went_on)
-    lost = [r.getMessage() for r in caplog.records if r.name == "runners.cluster"]
+    lost = [r.getMessage() for r in caplog.records if r.name == "runners.tasks"]
     # More than one line where Ray sends the task to the node again before it knows that the node is gone.
     assert lost and all(
         line.endswith(f"attempt {n} of 4 goes on from its checkpoint.") for n, line in enumerate(lost, 2)
@@ -372,7 +374,7 @@ def test_a_node_whose_memory_runs_out_is_avoided(cluster, node, planned, setting
     with caplog.at_level(logging.WARNING):
         outcomes = list(execute(planned[0], settings, "ray", unwatched))
     as_if_nothing_had_happened(outcomes, planned, settings)
-    lost = [r.getMessage() for r in caplog.records if r.name == "runners.cluster"]
+    lost = [r.getMessage() for r in caplog.records if r.name == "runners.tasks"]
     assert lost and all("the memory of its node ran out; attempt 2 of 4" in line for line in lost)
 
 
@@ -388,19 +390,19 @@ def test_tasks_share_a_gpu_where_there_is_one(cluster, node, settings):
 
         return None, str(ray.get_runtime_context().get_assigned_resources()["GPU"])
 
-    said = list(_Tasks(ray, share, [Path("a/1"), Path("a/2")], settings, 0.25).ended())
+    said = list(Tasks(ray, share, [Path("a/1"), Path("a/2")], settings, 0.25).ended())
     assert sorted(said) == [(Path("a/1"), (None, "0.25")), (Path("a/2"), (None, "0.25"))]
 
 
 def test_a_task_that_is_always_lost_is_given_up(cluster, settings, caplog, monkeypatch):
     import ray
 
-    monkeypatch.setattr("runners.cluster.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("runners.tasks.PAUSES", (0.0, 0.0))
 
     def die(item, settings):
         import os
 
         os._exit(1)
 
-    ((item, (place, error)),) = _Tasks(ray, die, [Path("a/1")], settings, 0.0).ended()
+    ((item, (place, error)),) = Tasks(ray, die, [Path("a/1")], settings, 0.0).ended()
     assert place is None and error.startswith("its worker died") and "in attempt 3, the last one" in error

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runners import cluster
-from runners.cluster import _grows, _Tasks
+from runners import tasks
+from runners.cluster import _grows
+from runners.tasks import Tasks
 from tests.runners.test_cluster_faults import NODE, started
 
 # Ray's autoscaler itself, over a provider of its tests that adds no node: the test does that in its place.
@@ -56,7 +57,7 @@ def test_a_gpu_that_an_autoscaler_may_bring_is_waited_for(growing, settings, cap
     while not _grows():  # its first report
         assert time.monotonic() < deadline, "the autoscaler reports nothing"
         time.sleep(0.2)
-    monkeypatch.setattr(cluster, "LOOK", 0.0)
+    monkeypatch.setattr(tasks, "LOOK", 0.0)
     looked = []
 
     def bring():
@@ -70,9 +71,9 @@ def test_a_gpu_that_an_autoscaler_may_bring_is_waited_for(growing, settings, cap
         return None, str(ray.get_runtime_context().get_assigned_resources()["GPU"])
 
     with caplog.at_level(logging.WARNING):
-        said = list(_Tasks(ray, share, [Path("a/1"), Path("a/2")], settings, 0.5, bring).ended())
+        said = list(Tasks(ray, share, [Path("a/1"), Path("a/2")], settings, 0.5, bring).ended())
     assert sorted(said) == [(Path("a/1"), (None, "0.5")), (Path("a/2"), (None, "0.5"))]
     assert looked[:2] == [0, 0]
-    told = [record.getMessage() for record in caplog.records if record.name == "runners.cluster"]
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("runners.")]
     assert told[0].startswith("no node of the cluster has a GPU; waiting for its autoscaler to bring one.")
     assert told[1:] == ["the cluster has a node that can work."]

@@ -4,7 +4,7 @@ import pytest
 
 from protocols.spec import load as load_protocol
 from runners import console, trial
-from runners.cluster import Outcome, _reached_file, execute
+from runners.backends import Outcome, _reached_file, execute
 from zoo.spec import load as load_method
 
 

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from protocols.record import read_jsonl
 from protocols.spec import load as load_protocol
 from runners import tracking, trial
-from runners.cluster import execute
+from runners.backends import execute
 from runners.experiment import describe
 from runners.tracking import EXPERIMENT, OWED, RUN_TAG, MlflowTracker, NullTracker, catch_up, learning_rows, tracker
 from tests.servers import MLflow
