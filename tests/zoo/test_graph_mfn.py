@@ -8,12 +8,12 @@ from safetensors.torch import save_file
 
 import zoo
 from tests import parity
+from tests.zoo.trimodal import FEATURES, batch
 from zoo import METHODS, spec
 from zoo.graph_mfn import DynamicFusionGraph
 from zoo.layers import record_attention
 from zoo.weights import Source, WeightsError, import_weights, recognise
 
-FEATURES = {"audio": 3, "video": 4, "text": 5}
 ORDER = ("text", "audio", "video")
 SMALL = {
     "widths": {"text": 4, "audio": 2, "video": 3},
@@ -33,13 +33,6 @@ def build(modalities=tuple(FEATURES), per_step=False, **changed):
     torch.manual_seed(0)
     features = {m: FEATURES[m] for m in modalities}
     return zoo.build("graph_mfn", features=features, outputs=2, per_step=per_step, **SMALL | changed)
-
-
-def batch(lengths=(6, 4), modalities=tuple(FEATURES)):
-    generator = torch.Generator().manual_seed(1)
-    steps = max(lengths)
-    inputs = {m: torch.randn(len(lengths), steps, FEATURES[m], generator=generator) for m in modalities}
-    return inputs, dict.fromkeys(inputs, torch.arange(steps) < torch.tensor(lengths)[:, None])
 
 
 def network(told: dict) -> dict:

@@ -8,11 +8,11 @@ from safetensors.torch import save_file
 
 import zoo
 from tests import parity
+from tests.zoo.trimodal import FEATURES, batch
 from zoo import spec
 from zoo.tfn import Norm, tensor
 from zoo.weights import Source, WeightsError, import_weights, recognise
 
-FEATURES = {"audio": 3, "video": 4, "text": 5}
 SMALL = {"widths": {"audio": 2, "video": 3, "text": 4}, "text_lstm": 6, "fusion": 7}
 SMALL |= {"dropout": 0.0, "fusion_dropout": 0.0}
 
@@ -21,13 +21,6 @@ def build(modalities=tuple(FEATURES), per_step=False, **changed):
     torch.manual_seed(0)
     features = {m: FEATURES[m] for m in modalities}
     return zoo.build("tfn", features=features, outputs=2, per_step=per_step, **SMALL | changed)
-
-
-def batch(lengths=(6, 4), modalities=tuple(FEATURES)):
-    generator = torch.Generator().manual_seed(1)
-    steps = max(lengths)
-    inputs = {m: torch.randn(len(lengths), steps, FEATURES[m], generator=generator) for m in modalities}
-    return inputs, dict.fromkeys(inputs, torch.arange(steps) < torch.tensor(lengths)[:, None])
 
 
 def imported(variant: str, weights: dict[str, torch.Tensor], folder: Path):
