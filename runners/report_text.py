@@ -343,7 +343,7 @@ def _interval(found: Interval, outcome: Outcome) -> str:
 
 
 def _explained(done: list[Outcome], letters: dict[Finding, str]) -> Iterator[Block]:
-    """Findings with the numbers that they rest on, further presets, and what nobody has explained yet."""
+    """Findings with the numbers that they rest on, what nobody has explained yet, and further presets."""
     yield "heading", "Why numbers differ"
     if letters:
         by_finding = {finding: [o for o in done if o.cell.finding == finding] for finding in letters}
@@ -352,8 +352,8 @@ def _explained(done: list[Outcome], letters: dict[Finding, str]) -> Iterator[Blo
         if rows:
             yield "text", "The numbers behind these reasons, with the ids of their runs:"
             yield "table", (["reason", "what was changed", "ours", "runs"], rows)
-    yield from _presets(done)
     yield "list", _settled(done)
+    yield from _presets(done)
 
 
 def _settled(done: list[Outcome]) -> list[str]:
@@ -368,8 +368,8 @@ def _settled(done: list[Outcome]) -> list[str]:
             by_test[REPRODUCED],
         ),
         (f"Not reproduced; open by the {HEADED[BY_TEST]}", by_test[INCONCLUSIVE]),
-        ("Not reproduced under any rule, for a reason given above", [o for o in rest if o.cell.finding]),
-        ("Not reproduced under any rule, and not explained yet", [o for o in rest if not o.cell.finding]),
+        ("Not reproduced under any rule; what is known of why stands above", [o for o in rest if o.cell.finding]),
+        ("Not reproduced under any rule, and nothing is known of why", [o for o in rest if not o.cell.finding]),
     ]
     return [f"{said}: {names(found)}." for said, found in told if found] or [
         "No number is firmly outside its tolerance."

@@ -135,7 +135,7 @@ def test_a_report_answers_what_a_new_reader_asks(told, tmp_path):
     gap = next(line for line in text.splitlines() if line.startswith("| own features: HFusion, T+A | -5.00"))
     assert gap == "| own features: HFusion, T+A | -5.00 | +0.50 ± 0.00 | +1.50 ± 0.00 | -3.00 |", "a row adds up"
     assert "| 57.70 to 57.90 | -1.00 | 9 / 4 / 2 |  |" in text, "epochs of the three rules"
-    assert "Not reproduced under any rule, and not explained yet: own features: HFusion (T+A)." in text
+    assert "Not reproduced under any rule, and nothing is known of why: own features: HFusion (T+A)." in text
     assert "7 openings by the" in text and "2026-01-07 10:00:00" in text
 
 
@@ -174,7 +174,7 @@ def test_a_finding_stands_in_the_report_with_the_numbers_that_it_rests_on(told, 
     assert "- (a) own features: HFusion (T+A): Dropout is too high." in text
     assert text.count("Dropout is too high.") == 1, "once; the other places have its letter"
     assert "| a | without dropout | 77.1 ± 0.3 (5) | 0123456789abcdef |" in text
-    assert "for a reason given above: own features: HFusion (T+A)." in text
+    assert "what is known of why stands above: own features: HFusion (T+A)." in text
     assert any("Dropout is too high." in row["reason"] for row in rows_of(tmp_path))
 
 
