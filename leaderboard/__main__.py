@@ -12,8 +12,9 @@ ARENAS, M_ARENA_MAX = 2, -8  # of glibc's malloc.h
 
 def main() -> None:
     # Each of fifty visitors has a thread, and each thread would keep what it freed for itself.
-    if hasattr(ctypes.CDLL(None), "mallopt"):  # not on macOS
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # not on macOS
+        libc.mallopt(M_ARENA_MAX, ARENAS)
     # Not needed here: the pages need them, and a first visitor would wait seconds for them.
     import jinja2  # noqa: F401
     import pyarrow.parquet  # noqa: F401

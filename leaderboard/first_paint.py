@@ -6,7 +6,6 @@ ranking with its rows, and sends the JavaScript compressed, compressed once. A d
 later Streamlit, passes as it is; `tests/leaderboard/test_first_paint.py` tells.
 """
 
-import asyncio
 import gzip
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import streamlit as st
-from anyio import CapacityLimiter, move_on_after, to_thread
+from anyio import CapacityLimiter, move_on_after, sleep_forever, to_thread
 
 from leaderboard import first_ranking
 from leaderboard.contents import NAME, PAGES, Page
@@ -116,7 +115,7 @@ async def answer(app, scope: Message) -> Answer:
 
     async def stay() -> Message:
         if not asked:
-            await asyncio.Event().wait()  # nothing more is ever said
+            await sleep_forever()
         return asked.pop()
 
     async def keep(message: Message) -> None:
