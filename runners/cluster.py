@@ -55,6 +55,17 @@ def joined(cluster: str, tracking_url: str = "off") -> Iterator[Any]:
             _answer_sigterm(answer)
 
 
+def _make_tables(url: str) -> None:
+    if url == "off":
+        return
+    from runners.tracking import connect
+
+    try:
+        connect(url)
+    except Exception as error:  # the trackers of the runs meet the same fault, and say so without losing a result
+        log.warning("MLflow does not answer (%s).", error)
+
+
 def _answer_sigterm(answer) -> None:
     """Put an answer back: Ray brings one of its own when it starts, and leaves none that works when it ends."""
     if answer is not None and threading.current_thread() is threading.main_thread():
@@ -111,7 +122,7 @@ def check_gpus(ray, gpus: float) -> None:
     Raises:
         RunError: if GPUs are asked for, the cluster has none, and nothing adds nodes to it.
     """
-    if not gpus or can_work(ray, gpus):
+    if not gpus or able(ray, gpus):
         return
     if not _grows():
         raise bundle.RunError(
@@ -123,10 +134,10 @@ def check_gpus(ray, gpus: float) -> None:
     )
 
 
-def can_work(ray, gpus: float) -> bool:
-    """Whether a task fits on some node, busy or not."""
-    there = (node["Resources"] for node in ray.nodes() if node["Alive"])
-    return any(has.get("CPU", 0) >= 1 and has.get("GPU", 0) >= gpus for has in there)
+def able(ray, gpus: float) -> set[str]:
+    """Ids of the nodes on which a task fits, busy or not."""
+    there = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+    return {name for name, has in there.items() if has.get("CPU", 0) >= 1 and has.get("GPU", 0) >= gpus}
 
 
 def _grows() -> bool:
@@ -144,14 +155,3 @@ def _grows() -> bool:
     status = json.loads(_internal_kv_get("__autoscaling_status") or "{}")
     types = (status.get("autoscaler_report") or {}).get("node_type_mapping") or {}
     return any(kind != f"node_{node}" for node, kind in types.items())
-
-
-def _make_tables(url: str) -> None:
-    if url == "off":
-        return
-    from runners.tracking import connect
-
-    try:
-        connect(url)
-    except Exception as error:  # the trackers of the runs meet the same fault, and say so without losing a result
-        log.warning("MLflow does not answer (%s).", error)

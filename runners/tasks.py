@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runners.cluster import can_work, check_gpus
+from runners.cluster import able, check_gpus
 from runners.experiment import Experiment
 from runners.settings import Settings
 
@@ -63,7 +63,7 @@ class Tasks:
         self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(work)
         self._running: dict[Any, _Try] = {}
         self._due: list[tuple[float, _Try]] = [(0.0, _Try(item)) for item in items]
-        self._look, self._works = 0.0, not gpus or can_work(ray, gpus)  # else it has been said
+        self._look, self._works = 0.0, not gpus or bool(able(ray, gpus))  # else it has been said
 
     def ended(self) -> Iterator[tuple[Any, Result]]:
         """Each item with what became of it, as it ends. Leaving early cancels what runs; checkpoints stay."""
@@ -96,7 +96,7 @@ class Tasks:
         self._due = [(due, attempt) for due, attempt in self._due if due > now]
         if now > self._look:
             self._look = now + LOOK
-            works = can_work(self._ray, self._gpus)
+            works = bool(able(self._ray, self._gpus))
             if self._works and not works:
                 log.warning("the cluster has no node that can work; waiting for one.")
             elif works and not self._works:
@@ -105,8 +105,9 @@ class Tasks:
 
     def _elsewhere(self, avoid: frozenset[str]) -> dict[str, str]:
         """Any other node, if there is one that can work."""
-        others = [n for n in self._ray.nodes() if n["Alive"] and n["Resources"].get("CPU") and n["NodeID"] not in avoid]
-        return {"ray.io/node-id": f"!in({','.join(sorted(avoid))})"} if avoid and others else {}
+        if avoid and able(self._ray, self._gpus) - avoid:
+            return {"ray.io/node-id": f"!in({','.join(sorted(avoid))})"}
+        return {}
 
     def _result(self, reference, attempt: _Try) -> Result | None:
         """None if the task was lost and will be sent out again."""

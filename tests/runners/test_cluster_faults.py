@@ -394,6 +394,15 @@ def test_tasks_share_a_gpu_where_there_is_one(cluster, node, settings):
     assert sorted(said) == [(Path("a/1"), (None, "0.25")), (Path("a/2"), (None, "0.25"))]
 
 
+def test_the_only_node_with_a_gpu_is_not_avoided(cluster, node, settings):
+    """A task that needs a GPU would wait for ever on the others."""
+    import ray
+
+    full = frozenset({node(num_cpus=2, num_gpus=1).node_id})
+    assert Tasks(ray, print, [], settings, 0.0)._elsewhere(full) == {"ray.io/node-id": f"!in({','.join(full)})"}
+    assert Tasks(ray, print, [], settings, 0.25)._elsewhere(full) == {}
+
+
 def test_a_task_that_is_always_lost_is_given_up(cluster, settings, caplog, monkeypatch):
     import ray
 
